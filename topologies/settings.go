@@ -1,0 +1,193 @@
+package topologies
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/topologies/kinds"
+)
+
+// Pos is a place in a file. Line and Column count from 1; 0 is unknown.
+// Column counts bytes.
+type Pos struct {
+	File   string
+	Line   int
+	Column int
+}
+
+// String is "file:line:column", as far as it is known.
+func (p Pos) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Value is the text of one property and the place it came from.
+type Value struct {
+	Text string
+	Pos  Pos // of the value; Column 0 where it was substituted
+	Key  Pos // of the key
+}
+
+// Settings are the properties of one component, with the defaults of its kind.
+// The getters read a property's text as the type wanted and fall back to the
+// default in the kind's table. A text that cannot be read is kept for Err, so
+// that a constructor reads all it needs and checks once at the end.
+type Settings struct {
+	kind   *kinds.Kind
+	name   string // "source r1", for errors
+	values map[string]Value
+	prefix string // of Sub
+	err    *error
+}
+
+// NewSettings are values of a component called name ("source a1.r1") of kind.
+// kind may be nil: then there are no defaults.
+func NewSettings(kind *kinds.Kind, name string, values map[string]Value) Settings {
+	return Settings{kind: kind, name: name, values: values, err: new(error)}
+}
+
+// SettingsOf is NewSettings for tests and for code that has no file: texts
+// without places, of the kind that typ names.
+func SettingsOf(c kinds.Category, typ string, texts map[string]string) Settings {
+	kind, _ := kinds.Lookup(c, typ)
+	values := map[string]Value{}
+	for k, v := range texts {
+		values[k] = Value{Text: v}
+	}
+	return NewSettings(kind, string(c)+" "+typ, values)
+}
+
+// Kind is the kind the settings belong to; nil when unknown.
+func (s Settings) Kind() *kinds.Kind { return s.kind }
+
+// Name says whose settings these are, for messages: "source a1.r1".
+func (s Settings) Name() string { return s.name }
+
+// Err is the first text that could not be read, as an error with its place.
+func (s Settings) Err() error { return *s.err }
+
+// Has says whether the property stands in the file.
+func (s Settings) Has(name string) bool { _, ok := s.values[s.prefix+name]; return ok }
+
+// Value is the property as it stands in the file.
+func (s Settings) Value(name string) (Value, bool) {
+	v, ok := s.values[s.prefix+name]
+	return v, ok
+}
+
+// String is the property's text, or its default.
+func (s Settings) String(name string) string {
+	if v, ok := s.values[s.prefix+name]; ok {
+		return v.Text
+	}
+	if s.kind != nil {
+		if p, ok := s.kind.Property(s.prefix + name); ok {
+			return p.Default
+		}
+	}
+	return ""
+}
+
+// Bool is true for "true" in any case, as in Flume.
+func (s Settings) Bool(name string) bool {
+	return strings.EqualFold(strings.TrimSpace(s.String(name)), "true")
+}
+
+// Int is the property as a number.
+func (s Settings) Int(name string) int { return int(s.Int64(name)) }
+
+// Int64 is the property as a number; 0 and an error in Err when it is none.
+func (s Settings) Int64(name string) int64 {
+	text := strings.TrimSpace(s.String(name))
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		s.fail(name, fmt.Sprintf("%q is not a whole number", text))
+		return 0
+	}
+	if s.kind != nil {
+		if p, ok := s.kind.Property(s.prefix + name); ok && (p.Min != 0 || p.Max != 0) {
+			if n < p.Min || (p.Max != 0 && n > p.Max) {
+				s.fail(name, fmt.Sprintf("%d is out of range", n))
+			}
+		}
+	}
+	return n
+}
+
+// Float is the property as a decimal number.
+func (s Settings) Float(name string) float64 {
+	text := strings.TrimSpace(s.String(name))
+	if text == "" {
+		return 0
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		s.fail(name, fmt.Sprintf("%q is not a number", text))
+	}
+	return f
+}
+
+// Duration is the property as a time, in the unit of its table (ms unless the
+// table says s).
+func (s Settings) Duration(name string) time.Duration {
+	unit := time.Millisecond
+	if s.kind != nil {
+		if p, ok := s.kind.Property(s.prefix + name); ok && p.Unit == "s" {
+			unit = time.Second
+		}
+	}
+	return time.Duration(s.Int64(name)) * unit
+}
+
+// List is the property split at white space.
+func (s Settings) List(name string) []string { return strings.Fields(s.String(name)) }
+
+// Sub are the settings below prefix, for a part of kind ("serializer." of a
+// sink, "interceptors.i1." of a source). A nil kind means no defaults.
+func (s Settings) Sub(prefix string, kind *kinds.Kind) Settings {
+	values := map[string]Value{}
+	for k, v := range s.values {
+		if rest, ok := strings.CutPrefix(k, s.prefix+prefix); ok {
+			values[rest] = v
+		}
+	}
+	return Settings{kind: kind, name: s.name + " " + strings.TrimSuffix(prefix, "."), values: values, err: s.err}
+}
+
+// Keys are the names of all properties in the file that begin with prefix,
+// without it, sorted.
+func (s Settings) Keys(prefix string) []string {
+	var keys []string
+	for k := range s.values {
+		if rest, ok := strings.CutPrefix(k, s.prefix+prefix); ok {
+			keys = append(keys, rest)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Fail notes that a property cannot be used, for Err.
+func (s Settings) Fail(name, why string) { s.fail(name, why) }
+
+func (s Settings) fail(name, why string) {
+	if *s.err != nil {
+		return
+	}
+	place := ""
+	if v, ok := s.values[s.prefix+name]; ok && v.Pos.Line != 0 {
+		place = v.Pos.String() + ": "
+	}
+	*s.err = fmt.Errorf("%s%s: %s: %s", place, s.name, s.prefix+name, why)
+}
