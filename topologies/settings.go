@@ -2,6 +2,9 @@ package topologies
 
 import (
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,10 +91,8 @@ func (s Settings) String(name string) string {
 	if v, ok := s.values[s.prefix+name]; ok {
 		return v.Text
 	}
-	if s.kind != nil {
-		if p, ok := s.kind.Property(s.prefix + name); ok {
-			return p.Default
-		}
+	if p := s.property(name); p != nil {
+		return p.Default
 	}
 	return ""
 }
@@ -111,18 +112,31 @@ func (s Settings) Int64(name string) int64 {
 		return 0
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		s.fail(name, fmt.Sprintf("%q is not a whole number", text))
-		return 0
+	p := s.property(name)
+	why := ""
+	switch {
+	case err != nil:
+		n, why = 0, fmt.Sprintf("%q is not a whole number", text)
+	case p != nil && (p.Min != 0 || p.Max != 0) && (n < p.Min || n > p.Max):
+		why = fmt.Sprintf("%d is out of range: %d to %d", n, p.Min, p.Max)
 	}
-	if s.kind != nil {
-		if p, ok := s.kind.Property(s.prefix + name); ok && (p.Min != 0 || p.Max != 0) {
-			if n < p.Min || (p.Max != 0 && n > p.Max) {
-				s.fail(name, fmt.Sprintf("%d is out of range", n))
-			}
-		}
+	if why != "" && p != nil && p.Lenient {
+		n, _ = strconv.ParseInt(p.Default, 10, 64) // as Flume does
+		return n
+	}
+	if why != "" {
+		s.fail(name, why)
 	}
 	return n
+}
+
+// property is the entry of the kind's table for name, or nil.
+func (s Settings) property(name string) *kinds.Property {
+	if s.kind == nil {
+		return nil
+	}
+	p, _ := s.kind.Property(s.prefix + name)
+	return p
 }
 
 // Float is the property as a decimal number.
@@ -142,12 +156,26 @@ func (s Settings) Float(name string) float64 {
 // table says s).
 func (s Settings) Duration(name string) time.Duration {
 	unit := time.Millisecond
-	if s.kind != nil {
-		if p, ok := s.kind.Property(s.prefix + name); ok && p.Unit == "s" {
-			unit = time.Second
+	if p := s.property(name); p != nil && p.Unit == "s" {
+		unit = time.Second
+	}
+	n := s.Int64(name)
+	if n > int64(math.MaxInt64/unit) {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * unit
+}
+
+// Path is the property with "~/" at its beginning replaced by the user's home
+// directory.
+func (s Settings) Path(name string) string {
+	text := strings.TrimSpace(s.String(name))
+	if rest, ok := strings.CutPrefix(text, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
 		}
 	}
-	return time.Duration(s.Int64(name)) * unit
+	return text
 }
 
 // List is the property split at white space.

@@ -68,9 +68,22 @@ type Property struct {
 	Min, Max int64    // bounds of numbers; both 0: none
 	Values   []string // of an Enum
 	Category Category // of a Class
-	Meaning  string   // one sentence
-	Support  Support
-	Note     string // what differs; also what Flume does where sluice repairs it
+	// Lenient is true where a number that cannot be read, or is out of range,
+	// means the default, as Flume has it for this property.
+	Lenient bool
+	Meaning string // one sentence
+	Support Support
+	Note    string // what differs; also what Flume does where sluice repairs it
+}
+
+// PartPrefix is where the properties of the part stand that name, a Class
+// property of this entry, chooses: "selector." for "selector.type", "handler."
+// for "handler". The part's own table names them without it.
+func (p *Property) PartPrefix(name string) string {
+	if rest, ok := strings.CutSuffix(name, "type"); ok && strings.HasSuffix(rest, ".") {
+		return rest
+	}
+	return name + "."
 }
 
 // Kind is one kind of component.
@@ -115,8 +128,13 @@ func Lookup(c Category, typ string) (*Kind, bool) {
 func All(c Category) []*Kind { return all[c] }
 
 // Property finds the entry for the property name, which may stand for a family
-// ("filegroups.<g>").
+// ("filegroups.<g>"). An entry of exactly that name comes first.
 func (k *Kind) Property(name string) (*Property, bool) {
+	for i := range k.Properties {
+		if p := &k.Properties[i]; p.Name == name {
+			return p, true
+		}
+	}
 	for i := range k.Properties {
 		if p := &k.Properties[i]; p.Matches(name) {
 			return p, true
@@ -148,5 +166,33 @@ func (p *Property) Matches(name string) bool {
 	return len(parts) == len(pattern)
 }
 
-// all holds the tables of the other files of this package.
-var all = map[Category][]*Kind{}
+// Categories lists them all, components first.
+func Categories() []Category {
+	return []Category{Source, Channel, Sink, Selector, Processor, Interceptor, Serializer, Deserializer, Handler, ConfigFilter, PathManager, Extractor}
+}
+
+// all holds the tables of the other files of this package. Where a kind has a
+// part (a selector, a serializer), the part's properties are in the part's own
+// table, named without the prefix that PartPrefix tells.
+var all = map[Category][]*Kind{
+	Source:       refused(sources, missingSources),
+	Channel:      refused(channels, missingChannels),
+	Sink:         refused(sinks, missingSinks),
+	Selector:     selectors,
+	Processor:    processors,
+	Interceptor:  refused(interceptors, missingParts[Interceptor]),
+	Serializer:   serializers,
+	Deserializer: deserializers,
+	Handler:      handlers,
+	ConfigFilter: configFilters,
+	PathManager:  pathManagers,
+	Extractor:    extractors,
+}
+
+// refused is works followed by missing, each of which is marked so.
+func refused(works, missing []*Kind) []*Kind {
+	for _, k := range missing {
+		k.Support = Missing
+	}
+	return append(works[:len(works):len(works)], missing...)
+}
