@@ -30,7 +30,8 @@ type Out interface {
 	// Emit hands batch over and returns nil once it is taken: it will reach the
 	// channels in order, also if they are full for an hour. It blocks while too
 	// much is on its way; that is the back-pressure. The only error is ctx's.
-	// For sources that can read again what was not settled.
+	// For sources that can read again what was not settled. A batch without
+	// records moves the checkpoint only (a file ended, reading began at an end).
 	Emit(ctx context.Context, batch *record.Slab, at Checkpoint) error
 	// Store returns nil once every required channel has the batch (file
 	// channels: on disk). When a channel stays full beyond its keep-alive the
