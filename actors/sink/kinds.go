@@ -3,4 +3,7 @@ package sink
 import "github.com/sluicehq/sluice/topologies"
 
 // makers lists every sink by the name of its kind in topologies/kinds.
-var makers = map[string]func(topologies.Settings, Env) (Sink, error){}
+var makers = map[string]func(topologies.Settings, Env) (Sink, error){
+	"logger": newLogger,
+	"null":   newNull,
+}
