@@ -1,0 +1,246 @@
+// Package config is a node's settings: their defaults, and what the file, the
+// environment and the flags say instead, with the place each value came from.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Node is what a node is started with.
+type Node struct {
+	Name           string
+	Dir            string // where everything durable lies
+	HTTP           string // the admin API's address; "" is only the socket in Dir
+	Flush          string // always, interval:D or os
+	ValueThreshold int64  // bytes; larger batches keep their bytes in segments
+	MinFree        int64  // bytes that the volume must have left for a write
+	Drain          time.Duration
+	AllowExec      bool
+	AllowChaos     bool
+	InsecurePublic bool
+	LogLevel       string
+}
+
+// setting is one of Node's fields under its name in flags, files and (in
+// capitals, with SLUICE_ before it) the environment.
+type setting struct {
+	name, standard, meaning string
+	set                     func(n *Node, text string) error
+}
+
+var settings = []setting{
+	{"node", "n1", "the node's name", text(func(n *Node) *string { return &n.Name })},
+	{"data", "", "directory of the node's store", text(func(n *Node) *string { return &n.Dir })},
+	{"http", "", "HOST:PORT of the admin API (port 0: any free one); empty: only the socket in the data directory",
+		text(func(n *Node) *string { return &n.HTTP })},
+	{"flush", "always", "when a write counts: always (synced), interval:D, os", flush},
+	{"store-value-threshold", "16384", "bytes above which a batch's bytes lie in value segments",
+		number(func(n *Node) *int64 { return &n.ValueThreshold })},
+	{"store-min-free", strconv.Itoa(512 << 20), "bytes that must be left on the volume, or writes are refused",
+		number(func(n *Node) *int64 { return &n.MinFree })},
+	{"drain", "30s", "how long a stopping node waits for its sinks", duration(func(n *Node) *time.Duration { return &n.Drain })},
+	{"allow-exec", "false", "let configurations run commands (exec sources)", truth(func(n *Node) *bool { return &n.AllowExec })},
+	{"allow-chaos", "false", "let `sluice actor kill` and `restart` disturb the node", truth(func(n *Node) *bool { return &n.AllowChaos })},
+	{"insecure-public", "false", "let listeners without a password be reached from other machines",
+		truth(func(n *Node) *bool { return &n.InsecurePublic })},
+	{"log-level", "info", "debug, info, warn or error", level},
+}
+
+// Origin says where a setting's value came from.
+type Origin struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"` // default, a file's name, a variable's name, or flag
+}
+
+// Input is everything that may speak of settings. What stands later in this
+// struct wins.
+type Input struct {
+	Standard map[string]string // other defaults than the usual ones
+	File     string            // a YAML file of name: value; "" is none
+	Environ  []string          // as os.Environ has it
+	Flags    map[string]string // only those given
+}
+
+// Read is the settings that in amounts to. Every error names its place.
+func Read(in Input) (Node, []Origin, error) {
+	file, err := readFile(in.File)
+	if err != nil {
+		return Node{}, nil, err
+	}
+	environ := map[string]string{}
+	for _, kv := range in.Environ {
+		k, v, _ := strings.Cut(kv, "=")
+		environ[k] = v
+	}
+	var n Node
+	var origins []Origin
+	for _, s := range settings {
+		o := Origin{s.name, s.standard, "default"}
+		if v, ok := in.Standard[s.name]; ok {
+			o.Value = v
+		}
+		if v, ok := file[s.name]; ok {
+			o.Value, o.From = v, in.File
+		}
+		if v, ok := environ[Variable(s.name)]; ok {
+			o.Value, o.From = v, Variable(s.name)
+		}
+		if v, ok := in.Flags[s.name]; ok {
+			o.Value, o.From = v, "flag"
+		}
+		if err := s.set(&n, o.Value); err != nil {
+			return Node{}, nil, fmt.Errorf("%s (%s): %w", s.name, o.From, err)
+		}
+		origins = append(origins, o)
+	}
+	return n, origins, nil
+}
+
+// Names are all settings, in their order.
+func Names() []string {
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.name
+	}
+	return names
+}
+
+// Meaning is the setting called name in a sentence, with its default.
+func Meaning(name string) (meaning, standard string) {
+	for _, s := range settings {
+		if s.name == name {
+			return s.meaning, s.standard
+		}
+	}
+	return "", ""
+}
+
+// Variable is the environment's name of a setting: SLUICE_ALLOW_EXEC.
+func Variable(name string) string {
+	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// fileMax bounds a settings file.
+const fileMax = 1 << 20
+
+func readFile(path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, fileMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > fileMax {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, fileMax)
+	}
+	var doc yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&doc); err == io.EOF {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	top := doc.Content[0]
+	if top.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s:%d: want lines of `name: value`", path, top.Line)
+	}
+	values := map[string]string{}
+	for i := 0; i+1 < len(top.Content); i += 2 {
+		key, value := top.Content[i], top.Content[i+1]
+		switch _, twice := values[key.Value]; {
+		case !known(key.Value):
+			return nil, fmt.Errorf("%s:%d: unknown setting %q; there are: %s", path, key.Line, key.Value, strings.Join(Names(), ", "))
+		case value.Kind != yaml.ScalarNode:
+			return nil, fmt.Errorf("%s:%d: %s: want one value", path, value.Line, key.Value)
+		case twice:
+			return nil, fmt.Errorf("%s:%d: %s stands in the file twice", path, key.Line, key.Value)
+		}
+		values[key.Value] = value.Value
+	}
+	return values, nil
+}
+
+func known(name string) bool {
+	for _, s := range settings {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func text(field func(*Node) *string) func(*Node, string) error {
+	return func(n *Node, v string) error {
+		*field(n) = v
+		return nil
+	}
+}
+
+func number(field func(*Node) *int64) func(*Node, string) error {
+	return func(n *Node, v string) error {
+		i, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || i < 0 {
+			return fmt.Errorf("%q is not a number of bytes", v)
+		}
+		*field(n) = i
+		return nil
+	}
+}
+
+func truth(field func(*Node) *bool) func(*Node, string) error {
+	return func(n *Node, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", v)
+		}
+		*field(n) = b
+		return nil
+	}
+}
+
+func duration(field func(*Node) *time.Duration) func(*Node, string) error {
+	return func(n *Node, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 {
+			return fmt.Errorf("%q is not a length of time such as 30s", v)
+		}
+		*field(n) = d
+		return nil
+	}
+}
+
+func flush(n *Node, v string) error {
+	n.Flush = v
+	if v == "always" || v == "os" {
+		return nil
+	}
+	if d, ok := strings.CutPrefix(v, "interval:"); ok {
+		if every, err := time.ParseDuration(d); err == nil && every > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a flush policy: always, interval:D (interval:10ms) or os", v)
+}
+
+func level(n *Node, v string) error {
+	switch v {
+	case "debug", "info", "warn", "error":
+		n.LogLevel = v
+		return nil
+	}
+	return fmt.Errorf("%q is not a log level: debug, info, warn, error", v)
+}
