@@ -2,6 +2,8 @@ package record
 
 import (
 	"iter"
+	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -20,32 +22,49 @@ type Slab struct {
 	recs   []span
 	common []headerRef // shared by all records
 	own    []headerRef // deltas, linked per record through next
-	keys   []string    // header names, by headerRef.key
-	now    int64       // ms since the epoch when the batch was read
+	names  names
+	marks  []uint32 // scratch of Decode, by number of name
+	now    int64    // ms since the epoch when the batch was read
 	refs   atomic.Int32
 }
 
-// span is one record: its body is buf[start:end], its first own header is
-// own[head-1], or none when head is 0.
+// span is one record: its body is buf[start:end], its own headers are the
+// chain from own[head-1] to own[tail-1], or none when both are 0.
 type span struct {
 	start, end uint32
-	head       uint32
+	head, tail uint32
 }
 
-// headerRef is one header: keys[key] and buf[start:end]. A removed header of
-// all records, as seen by one record, has gone set.
+// headerRef is one header: the name with number key, and buf[start:end]. One
+// whose end is gone hides a common header from one record.
 type headerRef struct {
 	start, end uint32
 	next       uint32 // index+1 of the next own header of the same record
-	key        uint16
-	gone       bool
+	key        uint32
 }
+
+const (
+	gone   = math.MaxUint32 // as headerRef.end
+	nobody = math.MaxUint32 // as headerRef.key: unlinked, belongs to no record
+)
+
+// What a slab may take with it into the pool. Rare huge batches must not stay
+// in memory for good.
+const (
+	pooledRecs    = 1 << 16
+	pooledHeaders = 1 << 16
+)
 
 // NewSlab returns an empty slab with room for about size bytes, from the pool.
 // The caller holds its only reference.
 func NewSlab(size int) *Slab {
+	return slabOver(GetBuffer(size))
+}
+
+// slabOver returns an empty slab that owns buf.
+func slabOver(buf []byte) *Slab {
 	s := slabs.Get().(*Slab)
-	s.mem = newMemory(size)
+	s.mem = newMemory(buf)
 	s.refs.Store(1)
 	return s
 }
@@ -64,8 +83,13 @@ func (s *Slab) Release() {
 	s.mem.release()
 	s.mem, s.now = nil, 0
 	s.recs, s.common, s.own = s.recs[:0], s.common[:0], s.own[:0]
-	clear(s.keys)
-	s.keys = s.keys[:0]
+	if cap(s.recs) > pooledRecs {
+		s.recs = nil
+	}
+	if cap(s.own)+cap(s.common) > pooledHeaders {
+		s.own, s.common = nil, nil
+	}
+	s.names.reset()
 	slabs.Put(s)
 }
 
@@ -77,6 +101,9 @@ func (s *Slab) Body(i int) []byte {
 	r := &s.recs[i]
 	return s.mem.buf[r.start:r.end:r.end]
 }
+
+// View is all of s as a View. It adds no reference.
+func (s *Slab) View() View { return View{Slab: s, Count: len(s.recs)} }
 
 // Size is the number of bytes the slab keeps from being used otherwise.
 func (s *Slab) Size() int { return cap(s.mem.buf) }
@@ -150,12 +177,13 @@ func (s *Slab) Subset(which []int) *Slab {
 	s.mem.retain()
 	c.mem, c.now = s.mem, s.now
 	c.refs.Store(1)
+	c.recs = slices.Grow(c.recs, len(which))
 	for _, i := range which {
 		c.recs = append(c.recs, s.recs[i])
 	}
 	c.common = append(c.common, s.common...)
 	c.own = append(c.own, s.own...)
-	c.keys = append(c.keys, s.keys...)
+	c.names.copyOf(&s.names)
 	return c
 }
 
@@ -169,29 +197,25 @@ func (s *Slab) SetCommon(key string, value []byte) {
 
 // SetHeader sets a header of record i.
 func (s *Slab) SetHeader(i int, key string, value []byte) {
-	if h := s.ownOf(i, key); h != nil {
-		start := len(s.mem.buf)
-		s.mem.append(value)
-		h.start, h.end, h.gone = uint32(start), uint32(len(s.mem.buf)), false
-		return
-	}
-	h := s.store(key, value)
-	s.link(i, h)
+	start := len(s.mem.buf)
+	s.mem.append(value)
+	s.MarkHeader(i, key, start, len(s.mem.buf))
 }
 
 // MarkHeader sets a header of record i to the claimed bytes [start, end),
 // without a copy.
 func (s *Slab) MarkHeader(i int, key string, start, end int) {
-	if h := s.ownOf(i, key); h != nil {
-		h.start, h.end, h.gone = uint32(start), uint32(end), false
+	id := s.names.add(key)
+	if h := s.ownByID(i, id); h != nil {
+		h.start, h.end = uint32(start), uint32(end)
 		return
 	}
-	s.link(i, headerRef{key: s.keyID(key), start: uint32(start), end: uint32(end)})
+	s.link(i, headerRef{key: id, start: uint32(start), end: uint32(end)})
 }
 
 // RemoveHeader removes the header key from every record.
 func (s *Slab) RemoveHeader(key string) {
-	id, ok := s.findKey(key)
+	id, ok := s.names.find(key)
 	if !ok {
 		return
 	}
@@ -204,42 +228,36 @@ func (s *Slab) RemoveHeader(key string) {
 	}
 	s.common = s.common[:n]
 	for i := range s.recs {
-		for at := s.recs[i].head; at != 0; at = s.own[at-1].next {
-			if s.own[at-1].key == id {
-				s.own[at-1].gone = true
-			}
-		}
+		s.unlink(&s.recs[i], id)
 	}
 }
 
 // DropHeader removes the header key from record i alone.
 func (s *Slab) DropHeader(i int, key string) {
-	if h := s.ownOf(i, key); h != nil {
-		h.gone = true
+	if _, ok := s.Header(i, key); !ok {
 		return
 	}
-	if _, ok := s.Header(i, key); ok {
-		s.link(i, headerRef{key: s.keyID(key), gone: true})
+	id, _ := s.names.find(key)
+	s.unlink(&s.recs[i], id)
+	if s.commonByID(id) != nil {
+		s.link(i, headerRef{key: id, end: gone})
 	}
 }
 
 // Header is the value of header key of record i.
 func (s *Slab) Header(i int, key string) ([]byte, bool) {
-	id, ok := s.findKey(key)
+	id, ok := s.names.find(key)
 	if !ok {
 		return nil, false
 	}
-	for at := s.recs[i].head; at != 0; at = s.own[at-1].next {
-		if h := &s.own[at-1]; h.key == id {
-			return s.mem.buf[h.start:h.end:h.end], !h.gone
-		}
+	h := s.ownByID(i, id)
+	if h == nil {
+		h = s.commonByID(id)
 	}
-	for j := range s.common {
-		if h := &s.common[j]; h.key == id {
-			return s.mem.buf[h.start:h.end:h.end], true
-		}
+	if h == nil || h.end == gone {
+		return nil, false
 	}
-	return nil, false
+	return s.value(h), true
 }
 
 // Headers yields the headers of record i: the common ones first, then its own,
@@ -251,13 +269,13 @@ func (s *Slab) Headers(i int) iter.Seq2[string, []byte] {
 			if s.recs[i].head != 0 && s.ownByID(i, h.key) != nil {
 				continue
 			}
-			if !yield(s.keys[h.key], s.mem.buf[h.start:h.end:h.end]) {
+			if !yield(s.names.list[h.key], s.value(h)) {
 				return
 			}
 		}
 		for at := s.recs[i].head; at != 0; at = s.own[at-1].next {
 			h := &s.own[at-1]
-			if !h.gone && !yield(s.keys[h.key], s.mem.buf[h.start:h.end:h.end]) {
+			if h.end != gone && !yield(s.names.list[h.key], s.value(h)) {
 				return
 			}
 		}
@@ -275,7 +293,7 @@ func (s *Slab) HasHeaders(i int) bool {
 // Common says that header key has one value for all records of the slab, and
 // that value.
 func (s *Slab) Common(key string) ([]byte, bool) {
-	id, ok := s.findKey(key)
+	id, ok := s.names.find(key)
 	if !ok {
 		return nil, false
 	}
@@ -284,45 +302,55 @@ func (s *Slab) Common(key string) ([]byte, bool) {
 			return nil, false // a record may differ
 		}
 	}
-	for j := range s.common {
-		if h := &s.common[j]; h.key == id {
-			return s.mem.buf[h.start:h.end:h.end], true
-		}
+	if h := s.commonByID(id); h != nil {
+		return s.value(h), true
 	}
 	return nil, false
 }
 
+func (s *Slab) value(h *headerRef) []byte { return s.mem.buf[h.start:h.end:h.end] }
+
 func (s *Slab) store(key string, value []byte) headerRef {
-	id := s.keyID(key)
 	start := len(s.mem.buf)
 	s.mem.append(value)
-	return headerRef{key: id, start: uint32(start), end: uint32(len(s.mem.buf))}
+	return headerRef{key: s.names.add(key), start: uint32(start), end: uint32(len(s.mem.buf))}
 }
 
 // link appends h to the own headers of record i.
 func (s *Slab) link(i int, h headerRef) {
 	s.own = append(s.own, h)
-	at := uint32(len(s.own))
-	if s.recs[i].head == 0 {
-		s.recs[i].head = at
+	at, r := uint32(len(s.own)), &s.recs[i]
+	if r.head == 0 {
+		r.head, r.tail = at, at
 		return
 	}
-	last := s.recs[i].head
-	for s.own[last-1].next != 0 {
-		last = s.own[last-1].next
-	}
-	s.own[last-1].next = at
+	s.own[r.tail-1].next = at
+	r.tail = at
 }
 
-func (s *Slab) ownOf(i int, key string) *headerRef {
-	id, ok := s.findKey(key)
-	if !ok {
-		return nil
+// unlink takes the header with number id out of the own headers of r.
+func (s *Slab) unlink(r *span, id uint32) {
+	before := uint32(0)
+	for at := r.head; at != 0; at = s.own[at-1].next {
+		h := &s.own[at-1]
+		if h.key != id {
+			before = at
+			continue
+		}
+		h.key = nobody
+		if before == 0 {
+			r.head = h.next
+		} else {
+			s.own[before-1].next = h.next
+		}
+		if r.tail == at {
+			r.tail = before
+		}
+		return
 	}
-	return s.ownByID(i, id)
 }
 
-func (s *Slab) ownByID(i int, id uint16) *headerRef {
+func (s *Slab) ownByID(i int, id uint32) *headerRef {
 	for at := s.recs[i].head; at != 0; at = s.own[at-1].next {
 		if s.own[at-1].key == id {
 			return &s.own[at-1]
@@ -331,19 +359,11 @@ func (s *Slab) ownByID(i int, id uint16) *headerRef {
 	return nil
 }
 
-func (s *Slab) findKey(key string) (uint16, bool) {
-	for i, k := range s.keys {
-		if k == key {
-			return uint16(i), true
+func (s *Slab) commonByID(id uint32) *headerRef {
+	for j := range s.common {
+		if s.common[j].key == id {
+			return &s.common[j]
 		}
 	}
-	return 0, false
-}
-
-func (s *Slab) keyID(key string) uint16 {
-	if id, ok := s.findKey(key); ok {
-		return id
-	}
-	s.keys = append(s.keys, key)
-	return uint16(len(s.keys) - 1)
+	return nil
 }
