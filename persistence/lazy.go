@@ -1,0 +1,128 @@
+package persistence
+
+import (
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// Under a lazy policy a write is acknowledged once the operating system has
+// its frames; its changes wait here, copied, until those are synced.
+
+// bundle is what a transaction will hold of a lazy log.
+type bundle struct {
+	log     *Log
+	entries []Entry
+	changes []byte // as in frames, behind each other
+	pos     segment.Position
+	next    *bundle
+}
+
+func (b *bundle) size() int { return len(b.entries)*160 + len(b.changes) }
+
+// acknowledge tells the callers of as many parts as may be told after the
+// write: those before the first that needs a commit.
+func (g *group) acknowledge(s *Store) {
+	l := g.log
+	if g.strict {
+		return
+	}
+	for _, p := range g.parts {
+		w := p.w
+		if len(w.parts) > 1 {
+			return
+		}
+		if w.err == nil {
+			l.keep(p)
+		}
+		g.acked++
+		s.mu.Lock()
+		l.pop()
+		s.mu.Unlock()
+		w.Done(w.err)
+	}
+}
+
+// keep copies what the write of p changes.
+func (l *Log) keep(p *part) {
+	w := p.w
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	b := l.bundleLast
+	if b == nil || b.size()+w.size > lazyBytes || len(b.entries) > txnKeys/2 {
+		b = &bundle{log: l}
+		if l.bundleLast == nil {
+			l.bundleFirst = b
+		} else {
+			l.bundleLast.next = b
+		}
+		l.bundleLast = b
+	}
+	for i := range w.Appends {
+		e := w.Appends[i].entry()
+		b.entries = append(b.entries, e)
+		l.unsynced = append(l.unsynced, e)
+		l.unsyncedBytes += int64(e.Bytes)
+		l.next.Store(int64(e.Last) + 1)
+	}
+	if len(w.Sets)+len(w.Deletes)+len(w.Trims) > 0 {
+		b.changes = appendMeta(b.changes, w)
+		for _, t := range w.Trims {
+			t.Log.trimmed(t.To)
+		}
+	}
+	b.pos = p.pos
+}
+
+// heavy says that so much waits for its sync that it should not wait longer.
+func (l *Log) heavy() bool {
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	return l.unsyncedBytes > lazySyncBytes
+}
+
+// takeBundles takes what was synced just now.
+func (l *Log) takeBundles() *bundle {
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	b := l.bundleFirst
+	l.bundleFirst, l.bundleLast, l.unsyncedBytes = nil, nil, 0
+	return b
+}
+
+// indexed forgets the entries of b: Badger has them.
+func (l *Log) indexed(b *bundle) {
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	l.unsynced = append(l.unsynced[:0:0], l.unsynced[len(b.entries):]...)
+}
+
+// memory returns the entries that Badger does not have yet.
+func (l *Log) memory() []Entry {
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	return append([]Entry(nil), l.unsynced...)
+}
+
+// flushLazy waits until everything that was acknowledged lazily is in Badger.
+func (s *Store) flushLazy() error {
+	s.mu.Lock()
+	var waits []chan error
+	for _, l := range s.lazies {
+		l.lazyMu.Lock()
+		pending := l.bundleFirst != nil || len(l.unsynced) > 0
+		l.lazyMu.Unlock()
+		if pending && s.failed == nil && !s.stopWorkers {
+			done := make(chan error, 1)
+			waits = append(waits, done)
+			l.flushDue = true
+			l.flushed = append(l.flushed, done)
+			s.schedule(l)
+		}
+	}
+	s.mu.Unlock()
+	for _, done := range waits {
+		if err := <-done; err != nil {
+			return err
+		}
+	}
+	return nil
+}

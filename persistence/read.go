@@ -1,0 +1,228 @@
+package persistence
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// Get returns the value of key.
+func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
+	if err := s.flushLazy(); err != nil {
+		return nil, false, err
+	}
+	return s.get(key)
+}
+
+func (s *Store) get(key []byte) (value []byte, ok bool, err error) {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	if err == nil {
+		value, err = item.ValueCopy(nil)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("get %x: %w", key, err)
+	}
+	return value, true, nil
+}
+
+// Scan calls fn for every key that begins with prefix, in order. The slices
+// are valid until fn returns; its error ends the scan.
+func (s *Store) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	if err := s.flushLazy(); err != nil {
+		return err
+	}
+	return s.scan(prefix, prefix, fn)
+}
+
+// scan begins at from, which has the prefix.
+func (s *Store) scan(prefix, from []byte, fn func(key, value []byte) error) error {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
+		item := it.Item()
+		err := item.Value(func(v []byte) error { return fn(item.Key(), v) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errStop = errors.New("stop")
+
+// Entries calls fn for every batch from the one that holds offset from, in
+// order, until it answers false. No payload is read. An offset that should be
+// there and is not is damage.
+func (l *Log) Entries(from record.Offset, fn func(Entry) bool) error {
+	from = max(from, l.Start())
+	memory := l.memory()
+	end := l.Next()
+	if len(memory) > 0 {
+		end = memory[0].Base
+	}
+	want, err := l.entries(from, end, fn)
+	if err != nil || want < end {
+		return err
+	}
+	for _, e := range memory {
+		if e.Last >= from && !fn(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// entries gives those of Badger below end. The answer is below end when fn
+// wants no more.
+func (l *Log) entries(from, end record.Offset, fn func(Entry) bool) (want record.Offset, err error) {
+	if from >= end {
+		return end, nil
+	}
+	want = -1 // the base of the next batch; the first may begin before from
+	voids, err := l.voids()
+	if err != nil {
+		return 0, err
+	}
+	skip := func(to record.Offset) error {
+		at := max(want, from)
+		if at = voids.past(at); at < to {
+			if l.Start() > at {
+				return nil // trimmed meanwhile
+			}
+			return l.damaged(at, to, "no entry")
+		}
+		return nil
+	}
+	err = l.s.scan(logKey(l.gid, 'o'), entryKey(l.gid, from), func(k, v []byte) error {
+		e, _, err := decodeEntry(offsetOf(k), v)
+		if err != nil {
+			return l.damaged(max(want, from), offsetOf(k)+1, err.Error())
+		}
+		if e.Base >= end {
+			return errStop
+		}
+		if want < 0 && e.Base > from || want >= 0 && e.Base != want {
+			if want >= 0 && e.Base < want {
+				return l.damaged(e.Base, want, "two entries")
+			}
+			if err := skip(e.Base); err != nil {
+				return err
+			}
+		}
+		want = e.Last + 1
+		if !fn(e) {
+			want = -2
+			return errStop
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errStop) && want == -2:
+		return -1, nil
+	case err != nil && !errors.Is(err, errStop):
+		return 0, err
+	}
+	if max(want, from) < end {
+		if err := skip(end); err != nil {
+			return 0, err
+		}
+	}
+	return end, nil
+}
+
+// Read appends the batch of e to buf, checked. A batch that was acknowledged
+// and cannot be read is an *ErrDamaged that names it.
+func (l *Log) Read(e Entry, buf []byte) ([]byte, error) {
+	if e.at.Segment == 0 {
+		found, out, err := l.lookup(e, buf)
+		if err != nil || found.at.Segment == 0 {
+			return out, err
+		}
+		e = found
+	}
+	out, err := l.segs.Read(e.at, buf)
+	if err == nil {
+		return out, nil
+	}
+	if e.Last < l.Start() {
+		return buf, fmt.Errorf("read %s at %d: %w", l.name, e.Base, ErrTrimmed)
+	}
+	return buf, l.damaged(e.Base, e.Last+1, err.Error())
+}
+
+// ErrTrimmed answers a read of what was given back.
+var ErrTrimmed = errors.New("the offset lies below the log start")
+
+// lookup finds the entry of e, and its payload if that lies in Badger.
+func (l *Log) lookup(e Entry, buf []byte) (Entry, []byte, error) {
+	for _, m := range l.memory() {
+		if m.Last == e.Last {
+			return m, buf, nil
+		}
+	}
+	txn := l.s.db.NewTransaction(false)
+	defer txn.Discard()
+	item, err := txn.Get(entryKey(l.gid, e.Last))
+	if err == nil {
+		err = item.Value(func(v []byte) error {
+			found, inline, err := decodeEntry(e.Last, v)
+			if err == nil && inline != nil && !whole(v) {
+				err = errors.New("the checksum of its entry")
+			}
+			if err != nil {
+				return err
+			}
+			e = found
+			if cap(buf) == 0 {
+				buf = record.GetBuffer(len(inline))
+			}
+			buf = append(buf, inline...)
+			return nil
+		})
+	}
+	if err == nil {
+		return e, buf, nil
+	}
+	if e.Last < l.Start() {
+		return e, buf, fmt.Errorf("read %s at %d: %w", l.name, e.Base, ErrTrimmed)
+	}
+	return e, buf, l.damaged(e.Base, e.Last+1, err.Error())
+}
+
+// voids are the ranges in which no records lie: given up, or skipped after
+// doubt. They ascend.
+type voids []span
+
+type span struct{ first, next record.Offset }
+
+// past is the first offset from at on that lies in no void.
+func (v voids) past(at record.Offset) record.Offset {
+	for _, s := range v {
+		if s.first <= at && at < s.next {
+			at = s.next
+		}
+	}
+	return at
+}
+
+func (l *Log) voids() (v voids, err error) {
+	prefix := logKey(l.gid, 'v')
+	err = l.s.scan(prefix, prefix, func(k, value []byte) error {
+		if len(value) != 8 || !bytes.HasPrefix(k, prefix) {
+			return fmt.Errorf("log %s: a void range of %d bytes", l.name, len(value))
+		}
+		v = append(v, span{offsetOf(k), offsetOf(value)})
+		return nil
+	})
+	return v, err
+}

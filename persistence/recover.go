@@ -1,0 +1,143 @@
+package persistence
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"github.com/sluicehq/sluice/persistence/record"
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// recover learns from Badger what is live, starts the committer, and replays
+// the frames that Badger does not know yet.
+func (s *Store) recover() error {
+	if err := s.loadSequence(); err != nil {
+		return err
+	}
+	if err := s.loadLogs(); err != nil {
+		return err
+	}
+	go s.committer()
+	if err := s.replay(); err != nil {
+		s.mu.Lock()
+		s.stopCommitter = true
+		s.commitReady.Broadcast()
+		s.mu.Unlock()
+		<-s.committerDone
+		return err
+	}
+	return nil
+}
+
+// loadSequence finds the number of the newest transaction.
+func (s *Store) loadSequence() error {
+	k, _, err := s.lastKey(prefixSequence)
+	if err == nil && k != nil {
+		s.sequence.Store(uint64(offsetOf(k)))
+	}
+	return err
+}
+
+// loadLogs makes a Log of every registration.
+func (s *Store) loadLogs() error {
+	type found struct {
+		gid uint32
+		r   registration
+	}
+	var all []found
+	err := s.scan(prefixLogs, prefixLogs, func(k, v []byte) error {
+		r, err := decodeRegistration(v)
+		if err != nil || len(k) != 6 {
+			return &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{What: fmt.Sprintf("the registration of log %x: %v", k, err)}}}
+		}
+		all = append(all, found{binary.BigEndian.Uint32(k[2:]), r})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		s.nextGID = max(s.nextGID, f.gid+1)
+		if f.r.deleted {
+			s.tender.forget(f.gid)
+			continue
+		}
+		l, err := s.attach(f.gid, f.r)
+		if err != nil {
+			return fmt.Errorf("log %s: %w", f.r.name, err)
+		}
+		if err := s.load(l); err != nil {
+			return fmt.Errorf("log %s: %w", f.r.name, err)
+		}
+		s.add(l)
+	}
+	return nil
+}
+
+// load reads where l begins and ends, and what its segments hold.
+func (s *Store) load(l *Log) error {
+	if v, ok, err := s.get(logKey(l.gid, 'f')); err != nil {
+		return err
+	} else if ok {
+		l.stored = offsetOf(v)
+	}
+	next := l.stored
+	if k, _, err := s.lastKey(logKey(l.gid, 'o')); err != nil {
+		return err
+	} else if k != nil {
+		next = max(next, offsetOf(k)+1)
+	}
+	voids, err := l.voids()
+	if err != nil {
+		return err
+	}
+	if n := len(voids); n > 0 {
+		next = max(next, voids[n-1].next)
+	}
+	l.start.Store(int64(l.stored))
+	l.setEnd(next)
+	segs := l.segs.Segments()
+	for i, info := range segs {
+		last, ok, err := segment.ReadFooter(l.segs.Path(info.ID))
+		if err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		if !ok || i == len(segs)-1 {
+			last = next - 1 // at most
+		}
+		l.segs.SetLast(info.ID, last)
+	}
+	l.segs.SetSafe()
+	return nil
+}
+
+func (l *Log) setEnd(next record.Offset) {
+	l.next.Store(int64(next))
+	l.handed = next
+}
+
+// position reads up to where the frames of l are accounted for.
+func (s *Store) position(l *Log) (segment.Position, error) {
+	v, ok, err := s.get(logKey(l.gid, 'p'))
+	if err != nil || !ok {
+		return segment.Position{}, err
+	}
+	return decodePosition(v)
+}
+
+// lastKey finds the greatest key with the prefix; nil if there is none.
+func (s *Store) lastKey(prefix []byte) (key, value []byte, err error) {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Reverse: true})
+	defer it.Close()
+	it.Seek(append(append([]byte(nil), prefix...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff))
+	if !it.ValidForPrefix(prefix) {
+		return nil, nil, nil
+	}
+	key = it.Item().KeyCopy(nil)
+	value, err = it.Item().ValueCopy(nil)
+	return key, value, err
+}

@@ -1,0 +1,253 @@
+package persistence
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/sluicehq/sluice/persistence/record"
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// tail is what lies in the segments of a log behind its position.
+type tail struct {
+	log    *Log
+	pos    segment.Position
+	frames []segment.Frame // that would go on from there, without payloads
+	behind bool            // there is anything at all
+	why    error           // what ended the frames
+}
+
+// replay takes the frames that Badger does not know as if they had just been
+// appended: under a lazy policy they were acknowledged. They are copied into
+// a new segment first, since what was never synced may vanish after it was
+// read, and so that what is not taken can never come back.
+func (s *Store) replay() error {
+	tails := map[uint32]*tail{}
+	var order []*tail
+	for _, l := range s.sortedLogs() {
+		t, err := s.readTail(l)
+		if err != nil {
+			return fmt.Errorf("log %s: %w", l.name, err)
+		}
+		tails[l.gid] = t
+		order = append(order, t)
+	}
+	if err := s.dropUnpaired(tails, order); err != nil {
+		return err
+	}
+	for _, t := range order {
+		if err := s.copyTail(t); err != nil {
+			return fmt.Errorf("log %s: %w", t.log.name, err)
+		}
+	}
+	for _, t := range order {
+		if err := s.indexTail(t); err != nil {
+			return fmt.Errorf("log %s: %w", t.log.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) sortedLogs() []*Log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Log
+	for _, l := range s.logs {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b *Log) int { return int(a.gid) - int(b.gid) })
+	return all
+}
+
+// readTail collects the frames behind the position of l.
+func (s *Store) readTail(l *Log) (*tail, error) {
+	pos, err := s.position(l)
+	if err != nil {
+		return nil, &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{Log: l.name, What: err.Error()}}}
+	}
+	t := &tail{log: l, pos: pos}
+	next, term := l.handed, uint64(0)
+	at := pos
+	for _, info := range l.segs.Segments() {
+		if info.ID < pos.Segment {
+			continue
+		}
+		from := at
+		if info.ID != pos.Segment {
+			from.Segment, from.Offset = info.ID, 0
+			t.behind = true
+		}
+		st, err := os.Stat(l.segs.Path(info.ID))
+		if err != nil {
+			return nil, err
+		}
+		if st.Size() < from.Offset {
+			return nil, l.damaged(next, next, fmt.Sprintf("segment %s ends at %d, before %d", l.segs.Path(info.ID), st.Size(), from.Offset))
+		}
+		t.behind = t.behind || st.Size() > from.Offset
+		end, why, err := segment.ScanFile(l.segs.Folder(), from, func(f *segment.Frame) error {
+			switch {
+			case f.Kind == segment.State || f.Kind == segment.Footer:
+				return nil
+			case f.GID != l.gid:
+				return fmt.Errorf("%w: it belongs to log %d", errTail, f.GID)
+			case f.Term < term:
+				return fmt.Errorf("%w: its term falls", errTail)
+			case f.Kind == segment.Batch && (f.Base != next || f.Count == 0):
+				return fmt.Errorf("%w: it begins at %d, not at %d", errTail, f.Base, next)
+			}
+			term = f.Term
+			if f.Kind == segment.Batch {
+				next += record.Offset(f.Count)
+			}
+			kept := *f
+			kept.Meta, kept.Payload = bytes.Clone(f.Meta), nil
+			kept.Shares = slices.Clone(f.Shares)
+			t.frames = append(t.frames, kept)
+			return nil
+		})
+		if why == nil {
+			why = err
+		}
+		at = end
+		if why != nil {
+			t.why = why
+			break
+		}
+	}
+	return t, nil
+}
+
+var errTail = fmt.Errorf("a frame does not go on from what is known")
+
+// dropUnpaired cuts every tail before the first frame of a write whose share
+// in another log is missing, until nothing changes any more.
+func (s *Store) dropUnpaired(tails map[uint32]*tail, order []*tail) error {
+	for changed := true; changed; {
+		changed = false
+		for _, t := range order {
+			for i := range t.frames {
+				ok, err := s.paired(&t.frames[i], tails)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					t.why = fmt.Errorf("the write of the frame at %d lacks its share in another log", t.frames[i].Base)
+					t.frames = t.frames[:i]
+					changed = true
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) paired(f *segment.Frame, tails map[uint32]*tail) (bool, error) {
+	for _, share := range f.Shares {
+		t := tails[share.GID]
+		if t == nil {
+			return false, nil
+		}
+		there := slices.ContainsFunc(t.frames, func(o segment.Frame) bool {
+			return o.Kind == segment.Batch && o.Base == share.Base
+		})
+		if there {
+			continue
+		}
+		// A replay that was itself interrupted may have got that far.
+		found := false
+		if share.Base < t.log.Next() {
+			_, err := t.log.entries(share.Base, share.Base+1, func(e Entry) bool {
+				found = e.Base == share.Base
+				return false
+			})
+			if err != nil {
+				return false, err
+			}
+		}
+		if !found {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// copyTail writes the frames of t into a new segment and syncs it.
+func (s *Store) copyTail(t *tail) error {
+	l := t.log
+	l.segs.Continue(t.pos, t.behind || t.pos.Segment == 0)
+	if !t.behind {
+		return nil
+	}
+	s.opt.Log.Info("frames behind the last transaction", "log", l.name, "taken", len(t.frames), "end", t.why)
+	if err := l.segs.Begin(); err != nil {
+		return err
+	}
+	for rest := t.frames; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && size < groupBytes && n < txnKeys/4 {
+			f := &rest[n]
+			if f.Kind == segment.Batch {
+				p, err := l.segs.Read(f.At, record.GetBuffer(int(f.At.Bytes)))
+				if err != nil {
+					return err
+				}
+				f.Payload = p
+			}
+			size += f.Size()
+			n++
+		}
+		if err := l.segs.Append(rest[:n]); err != nil {
+			return err
+		}
+		for i := range rest[:n] {
+			record.PutBuffer(rest[i].Payload)
+			rest[i].Payload = nil
+		}
+		rest = rest[n:]
+	}
+	return l.segs.Sync()
+}
+
+// indexTail makes the frames of t known to Badger and moves the position of
+// its log past everything that was looked at.
+func (s *Store) indexTail(t *tail) error {
+	if !t.behind {
+		return nil
+	}
+	l := t.log
+	b := &bundle{log: l, pos: l.segs.End()}
+	flush := func() error {
+		done := make(chan error, 1)
+		s.mu.Lock()
+		s.commit(item{b: b})
+		s.commit(item{flushed: []chan error{done}})
+		s.mu.Unlock()
+		err := <-done
+		b = &bundle{log: l, pos: l.segs.End()}
+		return err
+	}
+	for i := range t.frames {
+		f := &t.frames[i]
+		if f.Kind == segment.Batch {
+			e := Entry{Base: f.Base, Last: f.Base + record.Offset(f.Count) - 1, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At}
+			b.entries = append(b.entries, e)
+			l.setEnd(e.Last + 1)
+		}
+		b.changes = append(b.changes, f.Meta...)
+		if b.size() > lazyBytes && i < len(t.frames)-1 {
+			b.pos = f.End
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	l.start.Store(int64(l.stored))
+	return nil
+}
