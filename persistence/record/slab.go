@@ -105,6 +105,9 @@ func (s *Slab) Body(i int) []byte {
 // View is all of s as a View. It adds no reference.
 func (s *Slab) View() View { return View{Slab: s, Count: len(s.recs)} }
 
+// Span is where the body of record i lies in Buffer, for MarkHeader.
+func (s *Slab) Span(i int) (start, end int) { return int(s.recs[i].start), int(s.recs[i].end) }
+
 // Size is the number of bytes the slab keeps from being used otherwise.
 func (s *Slab) Size() int { return cap(s.mem.buf) }
 

@@ -4,6 +4,7 @@ package interceptor
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/sluicehq/sluice/persistence/record"
 	"github.com/sluicehq/sluice/topologies"
@@ -21,13 +22,26 @@ type Interceptor interface {
 // Env is what an interceptor may need of its node.
 type Env struct {
 	Compat bool // Flume's defects are wanted too
+	Log    *slog.Logger
 }
 
 // makers lists every interceptor by the name of its kind.
-var makers = map[string]func(topologies.Settings, Env) (Interceptor, error){}
+var makers = map[string]func(topologies.Settings, Env) (Interceptor, error){
+	"host":            newHost,
+	"regex_extractor": newRegexExtractor,
+	"regex_filter":    newRegexFilter,
+	"remove_header":   newRemoveHeader,
+	"search_replace":  newSearchReplace,
+	"static":          newStatic,
+	"timestamp":       newTimestamp,
+	"uuid":            newUUID,
+}
 
 // Chain builds the interceptors that the settings of a source name, in order.
 func Chain(source topologies.Settings, env Env) ([]Interceptor, error) {
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
 	var chain []Interceptor
 	for _, name := range source.List("interceptors") {
 		prefix := "interceptors." + name + "."

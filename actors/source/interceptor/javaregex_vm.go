@@ -15,8 +15,9 @@ type machine struct {
 	prog     *syntax.Prog
 	prefix   []byte
 	anchored bool
-	multi    bool // an end of line is what multi-line mode says
-	visited  []uint64
+	multi    bool     // an end of line is what multi-line mode says
+	visited  []uint64 // all zero between two searches
+	touched  []uint32 // the words of visited that are not
 	stack    []job
 	caps     []int
 }
@@ -38,11 +39,14 @@ func (v *machine) scratch(n int) int { return len(v.prog.Inst) * (n + 1) / 8 }
 
 func (v *machine) find(b []byte, at int, loc []int) []int {
 	words := (len(v.prog.Inst)*(len(b)-at+1) + 63) / 64
-	if cap(v.visited) < words {
+	if len(v.visited) < words {
 		v.visited = make([]uint64, words)
+		v.touched = v.touched[:0]
 	}
-	v.visited = v.visited[:words]
-	cleared := false
+	for _, w := range v.touched {
+		v.visited[w] = 0
+	}
+	v.touched = v.touched[:0]
 	for p := at; p <= len(b); {
 		if v.anchored && p > 0 {
 			return loc
@@ -53,10 +57,6 @@ func (v *machine) find(b []byte, at int, loc []int) []int {
 				return loc
 			}
 			p += i
-		}
-		if !cleared {
-			clear(v.visited)
-			cleared = true
 		}
 		if end := v.try(b, at, p); end >= 0 {
 			v.caps[0], v.caps[1] = p, end
@@ -97,10 +97,14 @@ func (v *machine) try(b []byte, at, p int) int {
 func (v *machine) follow(b []byte, at, width, pc, pos int) int {
 	for {
 		bit := pc*width + pos - at
-		if v.visited[bit>>6]&(1<<(bit&63)) != 0 {
+		word := &v.visited[bit>>6]
+		switch {
+		case *word&(1<<(bit&63)) != 0:
 			return -1
+		case *word == 0:
+			v.touched = append(v.touched, uint32(bit>>6))
 		}
-		v.visited[bit>>6] |= 1 << (bit & 63)
+		*word |= 1 << (bit & 63)
 		in := &v.prog.Inst[pc]
 		switch in.Op {
 		case syntax.InstMatch:
