@@ -8,8 +8,9 @@ import (
 
 // makers lists every source by the name of its kind in topologies/kinds.
 var makers = map[string]func(topologies.Settings, Env) (Source, error){
-	"seq":    newSeq,
-	"stress": newStress,
+	"seq":     newSeq,
+	"stress":  newStress,
+	"taildir": newTaildir,
 }
 
 // New makes the source whose kind the settings are of.

@@ -25,6 +25,8 @@ type Place struct {
 	Feed func(ctx context.Context, src source.Source, first, n int) error
 	// Body is the body of record i; nil means Line.
 	Body func(i int) string
+
+	dir string // Env.Dir of all sources here
 }
 
 // Subject is a kind of source to be judged.
@@ -194,6 +196,7 @@ func (s Subject) goesOnWhereSettled(t *testing.T) {
 	for _, part := range []int{0, 1, 3, 10} { // tenths of the batches
 		t.Run(fmt.Sprintf("%d tenths", part), func(t *testing.T) {
 			p := s.Place(t)
+			p.dir = t.TempDir()
 			first := s.runOnce(t, p, nil, 0, total, total)
 			n := len(first.Batches()) * part / 10
 			before := bodies(first.Batches()[:n])
@@ -206,6 +209,7 @@ func (s Subject) goesOnWhereSettled(t *testing.T) {
 
 func (s Subject) crossesNoCheckpoint(t *testing.T) {
 	p := s.Place(t)
+	p.dir = t.TempDir()
 	first := s.runOnce(t, p, nil, 0, total, total)
 	all := first.Batches()
 	n, ahead := len(all)/4, len(all)/2
@@ -239,7 +243,7 @@ func (s Subject) runOnce(t *testing.T, p Place, stored map[string][]source.Check
 	t.Helper()
 	defer checkLeaks(t)()
 	env := Env(t)
-	env.Checkpoints = stored
+	env.Dir, env.Checkpoints = p.dir, stored
 	src, out := New(t, s.Kind, p.Settings, env), new(Out)
 	run := Start(t, src, out)
 	s.feed(t, p, src, first, feed)
