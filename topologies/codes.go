@@ -329,6 +329,11 @@ Under compat=flume a logger sink gets no properties.
 Because of a defect Flume ignores everything that is set for its logger sink, such
 as maxBytesToLog. sluice heeds it, unless it was asked for Flume's defects.`,
 
+	"SL0145": `
+There is more to say about the configuration than is shown.
+
+After 2000 remarks only errors are added. Correct what is shown, and look again.`,
+
 	"SL0301": `
 A value is not a number where one is wanted.
 

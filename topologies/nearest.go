@@ -1,6 +1,14 @@
 package topologies
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
+
+const (
+	editsMax      = 3    // letters that may differ
+	candidatesMax = 2000 // words that are compared
+)
 
 // wordMax bounds what Nearest compares; longer words are no typing errors.
 const wordMax = 128 // bytes
@@ -14,7 +22,7 @@ func Nearest(word string, candidates []string) (string, bool) {
 		return "", false
 	}
 	best, bestCost := "", allowed(word)+1
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), candidatesMax)] {
 		if c == word || c == "" || len(c) > wordMax {
 			continue
 		}
@@ -53,7 +61,7 @@ func distance(a, b string) int {
 	case bare(lastPart(a)) == bare(lastPart(b)) && min(len(lastPart(a)), len(lastPart(b))) > 2:
 		return 4
 	}
-	return 10 * edits(x, y)
+	return 10 * edits(x, y) // above editsMax it is too far in any case
 }
 
 func lastPart(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
@@ -69,9 +77,12 @@ func bare(s string) string {
 }
 
 // edits counts how many letters must be put in, taken out, changed or swapped
-// with their neighbour to get from a to b.
+// with their neighbour to get from a to b. It stops counting above editsMax.
 func edits(a, b string) int {
 	x, y := []rune(a), []rune(b)
+	if len(x)-len(y) > editsMax || len(y)-len(x) > editsMax {
+		return editsMax + 1
+	}
 	before, last, this := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
 	for j := range last {
 		last[j] = j
@@ -87,6 +98,9 @@ func edits(a, b string) int {
 			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
 				this[j] = min(this[j], before[j-2]+1)
 			}
+		}
+		if slices.Min(this) > editsMax {
+			return editsMax + 1
 		}
 		before, last, this = last, this, before
 	}

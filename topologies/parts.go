@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/topologies/kinds"
@@ -14,6 +15,8 @@ type Part struct {
 	Prefix   string          // of the part's own properties: "interceptors.i1."
 	Type     string          // as written, else the default
 	Kind     *kinds.Kind     // nil when Type names none
+	// Values are the part's own properties, without Prefix.
+	Values map[string]Value
 }
 
 // Parts lists the parts of a component of kind k with these properties. Those
@@ -34,15 +37,26 @@ func Parts(k *kinds.Kind, values map[string]Value) []Part {
 			continue
 		}
 		_, rest, _ = strings.Cut(rest, ">")
-		for _, name := range strings.Fields(values[list].Text) {
+		for _, name := range listed(values, list) {
 			out = append(out, partOf(p, list+"."+name+rest, values))
 		}
 	}
+	share(out, values)
 	return out
 }
 
+// listed are the names in a list, each once.
+func listed(values map[string]Value, list string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(strings.Fields(values[list].Text), func(name string) bool {
+		was := seen[name]
+		seen[name] = true
+		return was
+	})
+}
+
 func partOf(p *kinds.Property, name string, values map[string]Value) Part {
-	part := Part{Property: p, Name: name, Type: p.Default, Prefix: name + "."}
+	part := Part{Property: p, Name: name, Type: p.Default, Prefix: name + ".", Values: map[string]Value{}}
 	if base, ok := strings.CutSuffix(name, ".type"); ok {
 		part.Prefix = base + "."
 	}
@@ -53,64 +67,93 @@ func partOf(p *kinds.Property, name string, values map[string]Value) Part {
 	return part
 }
 
-// Below are the values whose names begin with prefix, without it.
-func Below(values map[string]Value, prefix string) map[string]Value {
-	out := map[string]Value{}
+// share gives each part the values whose names begin with its prefix.
+func share(parts []Part, values map[string]Value) {
+	byPrefix := map[string]*Part{}
+	for i := range parts {
+		byPrefix[parts[i].Prefix] = &parts[i]
+	}
 	for name, v := range values {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			out[rest] = v
+		if part := owner(byPrefix, name); part != nil {
+			part.Values[name[len(part.Prefix):]] = v
 		}
 	}
-	return out
+}
+
+// owner is the part with the longest prefix that name begins with.
+func owner(byPrefix map[string]*Part, name string) *Part {
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '.' {
+			if part := byPrefix[name[:i+1]]; part != nil {
+				return part
+			}
+		}
+	}
+	return nil
 }
 
 // Unknown is a property that nothing reads.
 type Unknown struct {
 	Name string // in full
 	Near string // the property that was likely meant; "" is none
+	// List is the property that would have to name the part that Name belongs
+	// to, "" where that is not what is wrong.
+	List string
 	// Default is what is used in place of what was meant.
 	Default string
-	// Owner is the kind whose table lacks the name: the component's, or that
-	// of one of its parts.
-	Owner *kinds.Kind
 }
 
-// UnknownProperties lists the properties that neither k's table nor that of one
-// of its parts has. Parts of an unknown kind may have any.
+// UnknownProperties lists, sorted, the properties that neither k's table nor
+// that of one of its parts has. Parts of an unknown kind may have any.
 func UnknownProperties(k *kinds.Kind, values map[string]Value) []Unknown {
 	parts := Parts(k, values)
+	byPrefix, names := map[string]*Part{}, map[string]bool{}
 	var out []Unknown
-	for _, part := range parts {
+	for i := range parts {
+		part := &parts[i]
+		byPrefix[part.Prefix], names[part.Name] = part, true
 		if part.Kind == nil {
 			continue
 		}
-		for _, u := range UnknownProperties(part.Kind, Below(values, part.Prefix)) {
+		for _, u := range UnknownProperties(part.Kind, part.Values) {
 			u.Name = part.Prefix + u.Name
 			if u.Near != "" {
 				u.Near = part.Prefix + u.Near
+			}
+			if u.List != "" {
+				u.List = part.Prefix + u.List
 			}
 			out = append(out, u)
 		}
 	}
 	for name := range values {
-		if !belongs(k, parts, name) {
+		if names[name] || owner(byPrefix, name) != nil {
+			continue
+		}
+		if list := unlistedPart(k, name); list != "" {
+			out = append(out, Unknown{Name: name, List: list})
+		} else if _, ok := k.Property(name); !ok {
 			out = append(out, unknown(k, parts, name))
 		}
 	}
+	slices.SortFunc(out, func(a, b Unknown) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-// belongs says whether name is a property of k, or is one that a part judges.
-func belongs(k *kinds.Kind, parts []Part, name string) bool {
-	for _, part := range parts {
-		if name == part.Name || strings.HasPrefix(name, part.Prefix) {
-			return true
+// unlistedPart is the list that would have to hold the part which name belongs
+// to, as no part of that name is listed; "" where name belongs to none.
+func unlistedPart(k *kinds.Kind, name string) string {
+	for _, p := range k.Properties {
+		list, _, ok := strings.Cut(p.Name, ".<")
+		if ok && p.Type == kinds.Class && strings.HasPrefix(name, list+".") {
+			return list
 		}
 	}
-	p, ok := k.Property(name)
-	// The type of a part that is not listed is read by nobody.
-	return ok && !(p.Type == kinds.Class && strings.Contains(p.Name, "<"))
+	return ""
 }
+
+// nearMax bounds the parts whose properties are compared with an unknown one.
+const nearMax = 8
 
 // unknown finds what name was meant to be.
 func unknown(k *kinds.Kind, parts []Part, name string) Unknown {
@@ -126,12 +169,12 @@ func unknown(k *kinds.Kind, parts []Part, name string) Unknown {
 		}
 	}
 	add("", k)
-	for _, part := range parts {
+	for _, part := range parts[:min(len(parts), nearMax)] {
 		if part.Kind != nil {
 			add(part.Prefix, part.Kind)
 		}
 	}
-	u := Unknown{Name: name, Owner: k}
+	u := Unknown{Name: name}
 	if near, ok := Nearest(name, names); ok {
 		u.Near, u.Default = near, byName[near].Default
 	}

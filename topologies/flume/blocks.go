@@ -27,6 +27,8 @@ type blocks struct {
 	depth  int  // of braces inside an inline value
 	wires  []wire
 	own    map[string]bool // keys of properties from blocks
+	known  map[string]bool // components, as prefixes of keys
+	at     map[string]int  // by such a prefix: the property with the channels
 }
 
 type block struct {
@@ -209,6 +211,7 @@ func (b *blocks) close(l *lexer) {
 		l.fault("SL0137", topologies.Error, o.pos, 0, "the block that begins here has no closing brace", "", "")
 	}
 	b.lists(l)
+	b.index(l)
 	for _, w := range b.wires {
 		b.apply(l, w)
 	}
@@ -222,7 +225,7 @@ func (b *blocks) lists(l *lexer) {
 		given[p.key.s] = true
 	}
 	var order []string
-	names := map[string]*property{}
+	names, seen := map[string]*property{}, map[string]bool{}
 	for _, p := range l.out {
 		words := strings.SplitN(p.key.s, ".", 4)
 		if !b.own[p.key.s] || len(words) < 4 || !isList(words[1]) {
@@ -235,9 +238,10 @@ func (b *blocks) lists(l *lexer) {
 			names[key] = list
 			order = append(order, key)
 		}
-		if slices.Contains(strings.Fields(list.value.s), words[2]) {
+		if seen[key+"."+words[2]] {
 			continue
 		}
+		seen[key+"."+words[2]] = true
 		from := len(key) + 1
 		at := p.key.pos(from)
 		if list.value.s != "" {
@@ -255,6 +259,22 @@ func (b *blocks) lists(l *lexer) {
 	}
 }
 
+// index notes which components there are, and where their channels stand.
+func (b *blocks) index(l *lexer) {
+	b.known, b.at = map[string]bool{}, map[string]int{}
+	for i, p := range l.out {
+		words := strings.SplitN(p.key.s, ".", 4)
+		if len(words) < 4 {
+			continue
+		}
+		prefix := strings.TrimSuffix(p.key.s, words[3])
+		b.known[prefix] = true
+		if words[3] == "channels" || words[3] == "channel" {
+			b.at[prefix] = i
+		}
+	}
+}
+
 // apply adds what a wiring line says to the components it names.
 func (b *blocks) apply(l *lexer, w wire) {
 	if len(w.parts) == 0 || len(w.channels) == 0 {
@@ -263,7 +283,7 @@ func (b *blocks) apply(l *lexer, w wire) {
 	}
 	for _, part := range w.parts {
 		prefix := w.agent + "." + w.list + "." + part.s + "."
-		if !slices.ContainsFunc(l.out, func(p property) bool { return strings.HasPrefix(p.key.s, prefix) }) {
+		if !b.known[prefix] {
 			l.fault("SL0137", topologies.Error, part.pos(0), part.end(0, len(part.s)),
 				fmt.Sprintf("the wiring names %s, which no block of %s.%s has", part.s, w.agent, w.list), "", "")
 			continue
@@ -275,11 +295,12 @@ func (b *blocks) apply(l *lexer, w wire) {
 // connect gives the component whose keys begin with prefix the wire's channels,
 // beside those it has.
 func (b *blocks) connect(l *lexer, prefix string, part text, w wire) {
-	i := slices.IndexFunc(l.out, func(p property) bool { return p.key.s == prefix+"channels" || p.key.s == prefix+"channel" })
-	if i < 0 {
+	i, ok := b.at[prefix]
+	if !ok {
 		key := text{s: prefix + "channels", file: l.file, runs: part.runs, lead: len(prefix)}
 		l.out = append(l.out, property{key: key, value: text{file: l.file}})
 		i = len(l.out) - 1
+		b.at[prefix] = i
 	}
 	value := &l.out[i].value
 	for _, c := range w.channels {
@@ -310,7 +331,7 @@ func (b *blocks) sinkChannels(l *lexer) {
 			continue
 		}
 		l.fault("SL0138", topologies.Note, p.key.pos(from), 0,
-			fmt.Sprintf(`sink %q says "channels"; it is taken for "channel"`, words[2]), `write "channel"`, "drop the sink, which has no channel")
+			fmt.Sprintf(`sink %q says "channels"; it is taken for "channel"`, words[2]), `write "channel"`, "not read a configuration in blocks at all")
 	}
 }
 

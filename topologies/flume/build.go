@@ -159,7 +159,7 @@ func (b *builder) parts(c *component, kind *kinds.Kind, values map[string]topolo
 			ok = ok && found
 		}
 		if part.Kind != nil {
-			ok = b.parts(c, part.Kind, topologies.Below(values, part.Prefix), prefix+part.Prefix) && ok
+			ok = b.parts(c, part.Kind, part.Values, prefix+part.Prefix) && ok
 		}
 	}
 	return ok
@@ -200,6 +200,9 @@ func (b *builder) unknown(c *component, kind *kinds.Kind, values map[string]topo
 		from := s.from + len(u.Name) - len(word)
 		at = span{k.pos(from), k.end(from, len(k.s))}
 		hint, flume := "", "ignore this line"
+		if u.List != "" {
+			hint = fmt.Sprintf("name it in %s.%s.%s.%s", b.a.name, c.word, c.name, u.List)
+		}
 		if u.Near != "" {
 			hint = fmt.Sprintf("did you mean %q?", u.Near[len(u.Name)-len(word):])
 			if u.Default != "" && c.props[u.Near] == nil {

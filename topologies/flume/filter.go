@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,19 @@ import (
 // filterWait bounds how long the command of an external filter may run.
 const filterWait = 10 * time.Second
 
+// referencesMax bounds the references of a value that are remarked on.
+const referencesMax = 10
+
+// filtersMax bounds the config filters of an agent.
+const filtersMax = 100
+
 // filter replaces ${name[key]} in the properties of all components, after all
 // other references, as Flume does: not in lists, and not in the filters' own.
 func (r *reader) filter(a *agent, filters []*component) {
+	if len(filters) > filtersMax {
+		r.fault(a.name, "SL0132", topologies.Error, filters[filtersMax].span(), fmt.Sprintf("an agent can have %d config filters", filtersMax), "", "")
+		return
+	}
 	for _, f := range filters {
 		lookup := r.filterLookup(a, f)
 		if lookup == nil {
@@ -44,7 +55,12 @@ func (r *reader) filterValue(a *agent, e *entry, reference *regexp.Regexp, looku
 	value := reference.ReplaceAllStringFunc(e.text.s, func(whole string) string {
 		m := reference.FindStringSubmatch(whole)
 		found, err := lookup(m[1] + m[2] + m[3])
+		if r.sub.budget -= len(found); r.sub.budget < 0 {
+			e.err = errExpanded
+			return whole
+		}
 		if err != nil {
+			e.failed = slices.DeleteFunc(e.failed, func(ref string) bool { return ref == whole })
 			r.fault(a.name, "SL0132", topologies.Warning, e.valueSpan(), fmt.Sprintf("%s: %v", whole, err), "", "leave the text as it is, and sluice does too")
 			return whole
 		}
@@ -134,7 +150,7 @@ func (r *reader) unresolved(a *agent) {
 				"", "refuse the whole configuration, or bring the machine down")
 			return
 		}
-		for _, ref := range e.failed {
+		for _, ref := range e.failed[:min(len(e.failed), referencesMax)] {
 			if strings.Contains(e.text.s, ref) {
 				r.fault(a.name, "SL0130", topologies.Warning, e.valueSpan(), fmt.Sprintf("nothing answers %s, so it stays in the value as it is", ref),
 					r.referenceHint(ref), "leave it as it is too")
@@ -167,12 +183,12 @@ func (r *reader) referenceHint(ref string) string {
 	if _, set := r.o.Env[name]; set {
 		return "write ${env:" + name + "} for the variable of the environment"
 	}
+	if len(r.entries) > 1000 {
+		return ""
+	}
 	var keys []string
 	for _, e := range r.entries {
 		keys = append(keys, e.key.s)
 	}
-	if len(keys) > 1000 {
-		return ""
-	}
-	return didYouMean(name, keys)
+	return r.didYouMean(name, keys)
 }

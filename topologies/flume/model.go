@@ -126,13 +126,12 @@ func (r *reader) sort(e *entry) {
 
 // agent finds or makes the agent called name.
 func (r *reader) agent(name string, e *entry) *agent {
-	for _, a := range r.agents {
-		if a.name == name {
-			return a
-		}
+	if a := r.byName[name]; a != nil {
+		return a
 	}
 	a := &agent{name: name, first: e, lists: map[string]*entry{}, parts: map[string][]*component{}, index: map[string]*component{}}
 	r.agents = append(r.agents, a)
+	r.byName[name] = a
 	return a
 }
 
@@ -170,10 +169,12 @@ func (a *agent) component(word, name string, e *entry) *component {
 }
 
 func (c *component) set(name string, from int, e *entry) {
-	s := &setting{name, from, e}
-	if c.props[name] == nil {
-		c.order = append(c.order, s)
+	if s := c.props[name]; s != nil { // the same key but for blanks
+		*s = setting{name, from, e}
+		return
 	}
+	s := &setting{name, from, e}
+	c.order = append(c.order, s)
 	c.props[name] = s
 }
 
@@ -230,7 +231,7 @@ func (r *reader) invalid(a *agent, e *entry, from int) {
 			fmt.Sprintf("write %s.%s.<name>.type = …", a.name, word), "ignore this line")
 		return
 	}
-	hint := didYouMean(word, listNames)
+	hint := r.didYouMean(word, listNames)
 	if hint == "" {
 		hint = "after the agent comes one of " + strings.Join(listNames, ", ")
 	}

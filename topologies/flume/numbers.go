@@ -49,7 +49,7 @@ func (b *builder) numbers(c *component, kind *kinds.Kind, values map[string]topo
 	ok := true
 	for _, s := range c.order {
 		p, known := kind.Property(s.name)
-		if !known || p.Lenient || p.Support == kinds.Ignored || c.props[s.name] != s {
+		if !known || p.Lenient || p.Support == kinds.Ignored {
 			continue
 		}
 		if _, there := values[s.name]; !there {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,6 +93,10 @@ func Read(files []File, o Options) (*Parsed, error) {
 	for _, e := range r.entries {
 		out.Properties = append(out.Properties, Property{e.key.s, e.value.s, e.key.pos(0), e.comments})
 	}
+	if r.omitted > 0 {
+		r.faults = append(r.faults, topologies.Fault{Code: "SL0145", Severity: topologies.Note, Pos: topologies.Pos{File: files[0].Name},
+			Message: fmt.Sprintf("%d further remarks are left out", r.omitted)})
+	}
 	topologies.SortFaults(r.faults)
 	out.Faults = r.faults
 	return out, nil
@@ -110,6 +115,9 @@ type reader struct {
 	isBlocks bool
 	entries  []*entry
 	agents   []*agent
+	byName   map[string]*agent
+	omitted  int // remarks beyond remarksMax
+	hints    int // hints that may still be looked for
 	sub      substitutor
 	faults   []topologies.Fault
 	records  []record
@@ -121,11 +129,34 @@ func newReader(o Options, repaired bool) *reader {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	return &reader{o: o, repaired: repaired, sub: substitutor{
+	return &reader{o: o, repaired: repaired, byName: map[string]*agent{}, hints: hintsMax, sub: substitutor{
 		env: o.Env, sys: o.Sys, now: now, budget: expandedMax,
 		props: map[string]string{}, used: map[string]bool{},
 		legacy: o.Sys["propertiesImplementation"] == "org.apache.flume.node.EnvVarResolverProperties",
 	}}
+}
+
+// Bounds of what is said about a configuration, so that one of a million
+// mistakes is judged in seconds too. Errors are always kept.
+const (
+	remarksMax = 2000
+	hintsMax   = 500
+)
+
+// didYouMean is a hint with the nearest of names, or none.
+func (r *reader) didYouMean(word string, names []string) string {
+	if r.hints--; r.hints < 0 {
+		return ""
+	}
+	return didYouMean(word, names)
+}
+
+// nearest is didYouMean for a set of names.
+func (r *reader) nearest(word string, names map[string]bool) string {
+	if r.hints <= 0 {
+		return ""
+	}
+	return r.didYouMean(word, slices.Sorted(maps.Keys(names)))
 }
 
 // span is a piece of a file to underline.
@@ -138,6 +169,10 @@ func (t text) span() span { return span{t.pos(0), t.end(0, len(t.s))} }
 
 // fault notes what is wrong. agent is whose fault it is.
 func (r *reader) fault(agent, code string, s topologies.Severity, at span, message, hint, flume string, related ...topologies.Related) {
+	if s != topologies.Error && len(r.faults) >= remarksMax {
+		r.omitted++
+		return
+	}
 	r.faults = append(r.faults, topologies.Fault{Code: code, Severity: s, Agent: agent, Pos: at.pos, End: at.end,
 		Message: message, Hint: hint, Flume: flume, Related: related})
 }

@@ -48,7 +48,7 @@ func (r *reader) duplicate(a *agent, e *entry) {
 }
 
 // comment matches what looks like a comment behind a value.
-var comment = regexp.MustCompile(`^(.*?)[ \t]+(#|//|!)([ \t].*)?$`)
+var comment = regexp.MustCompile(`^(.*?)[ \t]+(#|//)([ \t].*)?$`)
 
 // inlineComment remarks on a value that ends in what looks like a comment. A
 // command and a pattern may well hold one, so it has to be set off by blanks.

@@ -48,8 +48,12 @@ func (r *reader) validate(a *agent) survivors {
 		r.nothing(a, "channel")
 		return s
 	}
-	s.sources = r.sources(a, s.channels)
-	s.sinks = r.sinks(a, s.channels)
+	channels := map[string]bool{}
+	for _, c := range s.channels {
+		channels[c.name] = true
+	}
+	s.sources = r.sources(a, channels)
+	s.sinks = r.sinks(a, channels)
 	s.groups = r.groups(a, s.sinks)
 	s.valid = len(s.sources)+len(s.sinks) > 0
 	if !s.valid {
@@ -100,6 +104,15 @@ func (r *reader) listed(a *agent, word string) []*component {
 	return out
 }
 
+// setOf is the texts of names.
+func setOf(names []text) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		out[n.s] = true
+	}
+	return out
+}
+
 // missing says that a listed component has no properties.
 func (r *reader) missing(a *agent, word string, w text) {
 	what := singular[word]
@@ -109,13 +122,14 @@ func (r *reader) missing(a *agent, word string, w text) {
 		return
 	}
 	r.fault(a.name, "SL0110", r.dropped(), w.span(), fmt.Sprintf("%s %q is listed and has no properties", what, w.s),
-		didYouMean(w.s, a.names(word)), "drop this "+what)
+		r.didYouMean(w.s, a.names(word)), "drop this "+what)
 }
 
 // unlisted remarks on components that have properties and stand in no list.
 func (r *reader) unlisted(a *agent, word string, names []text) {
+	listed := setOf(names)
 	for _, c := range a.parts[word] {
-		if slices.ContainsFunc(names, func(w text) bool { return w.s == c.name }) {
+		if listed[c.name] {
 			continue
 		}
 		hint := fmt.Sprintf("add %q to %s.%s", c.name, a.name, word)
@@ -157,7 +171,7 @@ func (r *reader) oneSided(a *agent, word string) {
 }
 
 // sources are the sources that have a type and a channel.
-func (r *reader) sources(a *agent, channels []*component) []*survivor {
+func (r *reader) sources(a *agent, channels map[string]bool) []*survivor {
 	if a.lists["sources"] == nil {
 		r.oneSided(a, "sources")
 	}
@@ -191,11 +205,11 @@ func (r *reader) unwired(a *agent, c *component, property, mistake string) {
 }
 
 // known are the names of list that are among channels. It says which are not.
-func (r *reader) known(a *agent, c *component, list *setting, channels []*component) []text {
+func (r *reader) known(a *agent, c *component, list *setting, channels map[string]bool) []text {
 	var out, unknown []text
 	names, _ := list.entry.words(javaSpace)
 	for _, w := range names {
-		if slices.ContainsFunc(channels, func(ch *component) bool { return ch.name == w.s }) {
+		if channels[w.s] {
 			out = append(out, w)
 		} else {
 			unknown = append(unknown, w)
@@ -212,7 +226,7 @@ func (r *reader) known(a *agent, c *component, list *setting, channels []*compon
 }
 
 // unknownChannel says that a component names a channel that is not there.
-func (r *reader) unknownChannel(a *agent, c *component, w text, channels []*component, severity topologies.Severity, flume string) {
+func (r *reader) unknownChannel(a *agent, c *component, w text, channels map[string]bool, severity topologies.Severity, flume string) {
 	if strings.Contains(w.s, ",") {
 		r.fault(a.name, "SL0114", severity, w.span(), fmt.Sprintf("no channel is named %q: names are separated by blanks, and the comma is part of the name", w.s),
 			"remove the comma", flume)
@@ -226,20 +240,16 @@ func (r *reader) unknownChannel(a *agent, c *component, w text, channels []*comp
 	if a.index["channels."+w.s] != nil {
 		why = "which is not listed or was dropped"
 	}
-	var names []string
-	for _, ch := range channels {
-		names = append(names, ch.name)
-	}
 	var related []topologies.Related
 	if list := a.lists["channels"]; list != nil {
 		related = append(related, topologies.Related{Pos: list.name.pos(0), Text: fmt.Sprintf("declared here: %s = %s", list.name.s, list.text.s)})
 	}
 	r.fault(a.name, "SL0112", severity, w.span(), fmt.Sprintf("%s %s channel %q, %s", c.title(), verb, w.s, why),
-		didYouMean(w.s, names), flume, related...)
+		r.nearest(w.s, channels), flume, related...)
 }
 
 // sinks are the sinks that have a type and a channel that runs.
-func (r *reader) sinks(a *agent, channels []*component) []*survivor {
+func (r *reader) sinks(a *agent, channels map[string]bool) []*survivor {
 	if a.lists["sinks"] == nil {
 		r.oneSided(a, "sinks")
 	}
@@ -258,7 +268,7 @@ func (r *reader) sinks(a *agent, channels []*component) []*survivor {
 		if s.entry.substituted {
 			to.runs = s.entry.value.runs
 		}
-		if slices.ContainsFunc(channels, func(ch *component) bool { return ch.name == to.s }) {
+		if channels[to.s] {
 			out = append(out, &survivor{c, []text{to}})
 		} else {
 			r.unknownChannel(a, c, to, channels, r.dropped(), "drop the sink with no more than a warning")
@@ -270,13 +280,17 @@ func (r *reader) sinks(a *agent, channels []*component) []*survivor {
 // groups are the sink groups with the sinks that are left for each.
 func (r *reader) groups(a *agent, sinks []*survivor) []*survivor {
 	owner := map[string]*component{}
+	usable := map[string]bool{}
+	for _, s := range sinks {
+		usable[s.name] = true
+	}
 	var out []*survivor
 	for _, c := range r.listed(a, "sinkgroups") {
 		var members []text
 		if list := c.props["sinks"]; list != nil {
 			names, _ := list.entry.words(javaSpace)
 			for _, w := range names {
-				if r.member(a, c, w, sinks, owner) {
+				if r.member(a, c, w, usable, owner) {
 					members = append(members, w)
 				}
 			}
@@ -293,7 +307,7 @@ func (r *reader) groups(a *agent, sinks []*survivor) []*survivor {
 }
 
 // member says whether the sink w may be in the group c.
-func (r *reader) member(a *agent, c *component, w text, sinks []*survivor, owner map[string]*component) bool {
+func (r *reader) member(a *agent, c *component, w text, usable map[string]bool, owner map[string]*component) bool {
 	if first := owner[w.s]; first != nil {
 		r.record("PROPERTY_PART_OF_ANOTHER_GROUP", a.name, c.name)
 		r.fault(a.name, "SL0121", topologies.Warning, w.span(), fmt.Sprintf("sink %q is in sink group %q already", w.s, first.name),
@@ -301,14 +315,10 @@ func (r *reader) member(a *agent, c *component, w text, sinks []*survivor, owner
 			topologies.Related{Pos: first.props["sinks"].valueSpan().pos, Text: "taken here"})
 		return false
 	}
-	if !slices.ContainsFunc(sinks, func(s *survivor) bool { return s.name == w.s }) {
+	if !usable[w.s] {
 		r.record("INVALID_PROPERTY", a.name, w.s)
-		var names []string
-		for _, s := range sinks {
-			names = append(names, s.name)
-		}
 		r.fault(a.name, "SL0120", topologies.Warning, w.span(), fmt.Sprintf("%s names sink %q, which cannot run or is not there", c.title(), w.s),
-			didYouMean(w.s, names), "leave it out of the group, as sluice does")
+			r.nearest(w.s, usable), "leave it out of the group, as sluice does")
 		return false
 	}
 	owner[w.s] = c

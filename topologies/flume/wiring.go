@@ -12,9 +12,7 @@ import (
 // selectorFits says whether a source's selector names channels of the source
 // only.
 func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
-	own := func(name string) bool {
-		return slices.ContainsFunc(c.to, func(w text) bool { return w.s == name })
-	}
+	own := setOf(c.to)
 	kind := "replicating"
 	if k, ok := kinds.Lookup(kinds.Selector, c.get("selector.type")); ok {
 		kind = k.Name
@@ -23,12 +21,12 @@ func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
 	for _, s := range c.order {
 		rest, ok := strings.CutPrefix(s.name, "selector.")
 		mapped := kind == "multiplexing" && (rest == "default" || strings.HasPrefix(rest, "mapping.") || strings.HasPrefix(rest, "optional."))
-		if !ok || c.props[s.name] != s || !mapped && !(kind == "replicating" && rest == "optional") {
+		if !ok || !mapped && !(kind == "replicating" && rest == "optional") {
 			continue
 		}
 		names, _ := s.entry.words(javaSpace)
 		for _, w := range names {
-			if own(w.s) {
+			if own[w.s] {
 				continue
 			}
 			fits = b.notAttached(c, w, mapped) && fits
@@ -56,18 +54,22 @@ func (b *builder) notAttached(c *survivor, w text, mapped bool) bool {
 	message := fmt.Sprintf("%s: the selector names channel %q, which the source does not have", c.title(), w.s)
 	related := topologies.Related{Pos: c.props["channels"].valueSpan().pos, Text: "its channels: " + strings.Join(names, " ")}
 	if mapped {
-		b.fault(b.a.name, "SL0128", b.dropped(), w.span(), message, didYouMean(w.s, names), "drop this source", related)
+		b.fault(b.a.name, "SL0128", b.dropped(), w.span(), message, b.didYouMean(w.s, names), "drop this source", related)
 		return false
 	}
-	b.fault(b.a.name, "SL0129", topologies.Warning, w.span(), message, didYouMean(w.s, names), "fail on every event; sluice leaves the name out", related)
+	b.fault(b.a.name, "SL0129", topologies.Warning, w.span(), message, b.didYouMean(w.s, names), "fail on every event; sluice leaves the name out", related)
 	return true
 }
 
 // group builds a sink group from the sinks that are left.
 func (b *builder) group(g *survivor) {
 	out := topologies.Group{Name: g.name, Pos: g.span().pos}
+	running := map[string]bool{}
+	for _, s := range b.out.Sinks {
+		running[s.Name] = true
+	}
 	for _, w := range g.to {
-		if slices.ContainsFunc(b.out.Sinks, func(s topologies.Component) bool { return s.Name == w.s }) {
+		if running[w.s] {
 			out.Sinks = append(out.Sinks, w.s)
 		}
 	}
@@ -136,13 +138,13 @@ func (b *builder) noProcessor(g *survivor, sinks int, lost string) (*kinds.Kind,
 // unknownOfGroup remarks on properties of a group that nothing reads.
 func (b *builder) unknownOfGroup(g *survivor, kind *kinds.Kind, values map[string]topologies.Value) {
 	for _, s := range g.order {
-		if s.name == "sinks" || g.props[s.name] != s {
+		if s.name == "sinks" {
 			continue
 		}
 		rest, ok := strings.CutPrefix(s.name, "processor.")
 		if !ok {
 			b.fault(b.a.name, "SL0104", topologies.Warning, s.keySpan(), fmt.Sprintf("unknown property %q for %s", s.name, g.title()),
-				didYouMean(s.name, []string{"sinks", "processor." + s.name, "processor.type"}), "ignore this line")
+				b.didYouMean(s.name, []string{"sinks", "processor." + s.name, "processor.type"}), "ignore this line")
 		} else if _, known := kind.Property(rest); !known {
 			var names []string
 			for _, p := range kind.Properties {
@@ -154,7 +156,7 @@ func (b *builder) unknownOfGroup(g *survivor, kind *kinds.Kind, values map[strin
 				}
 			}
 			b.fault(b.a.name, "SL0104", topologies.Warning, s.keySpan(), fmt.Sprintf("unknown property %q for %s (processor %s)", s.name, g.title(), kind.Name),
-				didYouMean(rest, names), "ignore this line")
+				b.didYouMean(rest, names), "ignore this line")
 		}
 	}
 }
@@ -164,14 +166,14 @@ func (b *builder) priorities(g *survivor, out topologies.Group) {
 	taken := map[int64]*setting{}
 	for _, s := range g.order {
 		sink, ok := strings.CutPrefix(s.name, "processor.priority.")
-		if !ok || out.Processor.Name != "failover" || g.props[s.name] != s {
+		if !ok || out.Processor.Name != "failover" {
 			continue
 		}
 		if !slices.Contains(out.Sinks, sink) {
 			k := s.entry.name
 			at := span{k.pos(len(k.s) - len(sink)), k.end(len(k.s)-len(sink), len(k.s))}
 			b.fault(b.a.name, "SL0120", topologies.Warning, at, fmt.Sprintf("%s gives a priority to %q, which is no sink of it", g.title(), sink),
-				didYouMean(sink, out.Sinks), "ignore this line")
+				b.didYouMean(sink, out.Sinks), "ignore this line")
 			continue
 		}
 		n, ok := javaNumber(kinds.Int, s.value())

@@ -1,0 +1,46 @@
+package flume_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/topologies"
+	"github.com/sluicehq/sluice/topologies/flume"
+)
+
+var update = flag.Bool("update", false, "write what came into testdata")
+
+// Each file of testdata/faults stands beside all that is said about it, in the
+// form that people see.
+func TestAllFaultsOfAFileAreSaidAtOnceEachWithItsPlace(t *testing.T) {
+	for _, conf := range goldenFiles(t, "testdata/faults/*.conf") {
+		t.Run(filepath.Base(conf), func(t *testing.T) {
+			p := read(t, readFile(t, conf), flume.Options{})
+			var b strings.Builder
+			if err := topologies.RenderFaults(&b, p.Faults, p.Source); err != nil {
+				t.Fatal(err)
+			}
+			golden := strings.TrimSuffix(conf, ".conf") + ".faults.txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want := readFile(t, golden); b.String() != want {
+				t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, conf string, o flume.Options) *flume.Parsed {
+	t.Helper()
+	p, err := flume.Read([]flume.File{{Name: "flume.conf", Data: []byte(conf)}}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
