@@ -21,7 +21,7 @@ type Node struct {
 	HTTP           string // the admin API's address; "" is only the socket in Dir
 	Flush          string // always, interval:D or os
 	ValueThreshold int64  // bytes; larger batches keep their bytes in segments
-	MinFree        int64  // bytes that the volume must have left for a write
+	MinFree        int64  // bytes that the volume must have left for a write; 0: as the store sees fit
 	Drain          time.Duration
 	AllowExec      bool
 	AllowChaos     bool
@@ -44,7 +44,7 @@ var settings = []setting{
 	{"flush", "always", "when a write counts: always (synced), interval:D, os", flush},
 	{"store-value-threshold", "16384", "bytes above which a batch's bytes lie in value segments",
 		number(func(n *Node) *int64 { return &n.ValueThreshold })},
-	{"store-min-free", strconv.Itoa(512 << 20), "bytes that must be left on the volume, or writes are refused",
+	{"store-min-free", "0", "bytes that must be left on the volume, or writes are refused; 0: 500 MiB, less on a small volume",
 		number(func(n *Node) *int64 { return &n.MinFree })},
 	{"drain", "30s", "how long a stopping node waits for its sinks", duration(func(n *Node) *time.Duration { return &n.Drain })},
 	{"allow-exec", "false", "let configurations run commands (exec sources)", truth(func(n *Node) *bool { return &n.AllowExec })},
