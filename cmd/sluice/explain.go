@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -178,9 +179,9 @@ func explainValues(at string, k *kinds.Kind, values map[string]topologies.Value)
 	}
 	for _, p := range parts {
 		if p.Kind != nil {
-			below := topologies.Below(values, p.Prefix)
-			delete(below, strings.TrimPrefix(p.Name, p.Prefix))
-			out = append(out, explainValues(at+"."+strings.TrimSuffix(p.Prefix, "."), p.Kind, below)...)
+			own := maps.Clone(p.Values)
+			delete(own, strings.TrimPrefix(p.Name, p.Prefix))
+			out = append(out, explainValues(at+"."+strings.TrimSuffix(p.Prefix, "."), p.Kind, own)...)
 		}
 	}
 	return out
