@@ -1,0 +1,128 @@
+package source
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever lies where the position file should be: no crash, and what can be
+// read is written back so that it reads the same.
+func FuzzTaildirPosition(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, `[{"inode":2496001,"pos":14,"file":"/abs/path"}]`,
+		`[{"file":"/a\u0026b","pos":0,"inode":1},{"inode":18446744073709551615,"pos":9223372036854775807,"file":""}]`,
+		`[{"inode":1,"pos":-1,"file":"x"}]`, `[{"inode":1,"pos":1}]`, `[{"inode":1e3,"pos":"1","file":"x","more":[]}]`,
+		``, `{}`, `[null]`, `[`, "\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		all, err := parsePositions(text)
+		if err != nil {
+			return
+		}
+		written := appendPositions(nil, all)
+		if bytes.ContainsAny(written, "\n\r") {
+			t.Fatalf("more than one line: %q", written)
+		}
+		again, err := parsePositions(written)
+		if err != nil || !slices.Equal(all, again) {
+			t.Fatalf("%q reads as %v, written as %q it reads as %v (%v)", text, all, written, again, err)
+		}
+	})
+}
+
+func FuzzTaildirCheckpoint(f *testing.F) {
+	f.Add("801:2496001:00ff00ff00ff00ff.3", []byte(`{"path":"/a","len":1024,"sum":"ff"}`))
+	f.Add("a:b:c", []byte(`{`))
+	f.Fuzz(func(t *testing.T, stream string, data []byte) {
+		parseStream(stream)
+		d, print, err := parseTailData(data)
+		if err != nil {
+			return
+		}
+		file := tailFile{path: d.Path, print: print}
+		file.remember()
+		d2, print2, err := parseTailData(file.data)
+		if err != nil || d2.Path != d.Path || print2 != print {
+			t.Fatalf("%q reads as %v %v, written as %q it reads as %v %v (%v)", data, d, print, file.data, d2, print2, err)
+		}
+	})
+}
+
+// However a file is cut into batches, and wherever the batches have to end,
+// the lines are those of the file.
+func TestTaildirBatchesAreTheLinesOfTheFileWhereverTheyEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	rapid.Check(t, func(t *rapid.T) {
+		text := []byte(rapid.StringOf(rapid.SampledFrom([]rune("ab\n\r"))).Draw(t, "text"))
+		if rapid.Bool().Draw(t, "long") {
+			text = append(bytes.Repeat([]byte("x"), rapid.IntRange(4000, 300_000).Draw(t, "length")), text...)
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f := &tailFile{path: path, average: rapid.IntRange(1, 5000).Draw(t, "average")}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		f.f, f.size = file, int64(len(text))
+		var ends []int64
+		for i, c := range text {
+			if c == '\n' {
+				ends = append(ends, int64(i+1))
+			}
+		}
+		if len(ends) > 0 && rapid.Bool().Draw(t, "bound") {
+			f.bounds = bounds{uint64(rapid.SampledFrom(ends).Draw(t, "at"))}
+		}
+		bound := slices.Clone(f.bounds)
+		size := rapid.IntRange(1, 10).Draw(t, "batch size")
+		var got []string
+		for {
+			from := f.pos
+			batch, _, err := f.next(size, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if batch == nil {
+				break
+			}
+			if batch.Len() > size {
+				t.Fatalf("a batch of %d records, want at most %d", batch.Len(), size)
+			}
+			for i := range batch.Len() {
+				got = append(got, string(batch.Body(i)))
+			}
+			batch.Release()
+			for _, b := range bound {
+				if uint64(from) < b && b < uint64(f.pos) {
+					t.Fatalf("a batch from %d to %d crosses %d", from, f.pos, b)
+				}
+			}
+		}
+		if want := linesOf(text); !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func linesOf(text []byte) []string {
+	var lines []string
+	for len(text) > 0 {
+		line, rest, ok := bytes.Cut(text, []byte("\n"))
+		if ok {
+			line = bytes.TrimSuffix(line, []byte("\r"))
+		}
+		lines = append(lines, string(line))
+		text = rest
+	}
+	return lines
+}
