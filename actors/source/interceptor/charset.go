@@ -176,7 +176,7 @@ func (c *Charset) Encode(dst, text []byte) []byte {
 	if c.utf8 {
 		return append(dst, text...)
 	}
-	if c.mark {
+	if c.mark && c.unit == 2 { // as in Java; UTF-32 has none
 		dst = c.write(dst, 0xfeff)
 	}
 	for len(text) > 0 {
@@ -210,4 +210,36 @@ func (c *Charset) write(dst []byte, n uint32) []byte {
 		dst = append(dst, byte(n>>shift))
 	}
 	return dst
+}
+
+// Sniff finds out in which byte order b, the begin of a text, is written. It
+// answers the character set for what follows and the length of the byte order
+// mark, or nil when it takes more bytes to know.
+func (c *Charset) Sniff(b []byte) (known *Charset, mark int) {
+	if !c.mark {
+		return c, 0
+	}
+	if len(b) < c.unit {
+		return nil, 0
+	}
+	fixed := &Charset{name: c.name, unit: c.unit, big: true}
+	switch c.read(b, true) {
+	case 0xfeff:
+		return fixed, c.unit
+	case 0xfffe, 0xfffe0000:
+		fixed.big = false
+		return fixed, c.unit
+	}
+	return fixed, 0
+}
+
+// Whole is how many of the bytes of b can be decoded before more have come.
+func (c *Charset) Whole(b []byte) int {
+	n := len(b) - len(b)%c.unit
+	if c.unit == 2 && n >= 2 {
+		if last := c.read(b[n-2:], c.big); last >= 0xd800 && last < 0xdc00 {
+			n -= 2
+		}
+	}
+	return n
 }
