@@ -44,3 +44,18 @@ func read(t *testing.T, conf string, o flume.Options) *flume.Parsed {
 	}
 	return p
 }
+
+// faultOf is the one fault with this code.
+func faultOf(t *testing.T, p *flume.Parsed, code string) topologies.Fault {
+	t.Helper()
+	var found []topologies.Fault
+	for _, f := range p.Faults {
+		if f.Code == code {
+			found = append(found, f)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("got %d faults %s, want 1; all: %v", len(found), code, p.Faults)
+	}
+	return found[0]
+}
