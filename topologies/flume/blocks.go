@@ -50,10 +50,10 @@ const blockDepthMax = 8
 
 var (
 	listWords = `(?:sources|sinks|channels|sinkgroups|configfilters)`
-	// opening is what begins a block; what follows the brace must be empty
-	// when there is an equals sign, as a value may begin with a brace too.
+	// opening is what begins a block. A value may begin with a brace too, so
+	// with an equals sign the name must be that of a list, and nothing follow.
 	opening    = regexp.MustCompile(`^([^\s={}()#!:]+)[ \t]*(?:([=:])[ \t]*)?\{[ \t]*`)
-	openingEOL = regexp.MustCompile(`^[ \t\f]*[^\s={}()#!:]+[ \t]*(?:[=:][ \t]*)?\{[ \t]*(?:[#!].*|//.*)?$`)
+	openingEOL = regexp.MustCompile(`^[ \t\f]*(?:[^\s={}()#!:]+|[^\s={}()#!:.]+\.` + listWords + `[ \t]*[=:])[ \t]*\{[ \t]*(?:[#!].*|//.*)?$`)
 	openingOne = regexp.MustCompile(`^[ \t\f]*[^\s={}()#!:.]+\.` + listWords + `[ \t]*\{`)
 	wiring     = regexp.MustCompile(`^([^\s.(){}=:]+)\.(sources|sinks)[ \t]*\(([^()]*)\)[ \t]*\.[ \t]*channels?[ \t]*\(([^()]*)\)[ \t]*;?[ \t]*(?:[#!].*|//.*)?$`)
 	wiringLike = regexp.MustCompile(`^[^\s.(){}=:]+\.[a-zA-Z]+[ \t]*\([^=]*\)`)
@@ -116,11 +116,12 @@ func (b *blocks) begin(l *lexer, rest string) bool {
 	comment := after == "" || strings.HasPrefix(after, "#") || strings.HasPrefix(after, "!") || strings.HasPrefix(after, "//")
 	prefix := b.prefix() + m[1]
 	words := strings.SplitN(prefix, ".", 3)
-	if !comment && (m[2] != "" || len(words) < 2 || !isList(words[1])) {
+	ofList := len(words) > 1 && isList(words[1])
+	if !comment && (m[2] != "" || !ofList) || m[2] != "" && (!ofList || len(words) > 2) {
 		return false
 	}
 	at := l.here()
-	if len(words) > 1 && !isList(words[1]) {
+	if len(words) > 1 && !ofList {
 		l.fault("SL0137", topologies.Error, at, at.Column+len(m[1]), fmt.Sprintf("there are no %s in an agent", words[1]),
 			didYouMean(words[1], listNames), "")
 	}
@@ -297,7 +298,7 @@ func (b *blocks) apply(l *lexer, w wire) {
 func (b *blocks) connect(l *lexer, prefix string, part text, w wire) {
 	i, ok := b.at[prefix]
 	if !ok {
-		key := text{s: prefix + "channels", file: l.file, runs: part.runs, lead: len(prefix)}
+		key := text{s: prefix + map[string]string{"sources": "channels", "sinks": "channel"}[w.list], file: l.file, runs: part.runs, lead: len(prefix)}
 		l.out = append(l.out, property{key: key, value: text{file: l.file}})
 		i = len(l.out) - 1
 		b.at[prefix] = i
@@ -320,7 +321,7 @@ func (b *blocks) sinkChannels(l *lexer) {
 	for i := range l.out {
 		p := &l.out[i]
 		words := strings.Split(p.key.s, ".")
-		if len(words) != 4 || words[1] != "sinks" || words[3] != "channels" {
+		if len(words) != 4 || words[1] != "sinks" || words[3] != "channels" && words[3] != "channel" {
 			continue
 		}
 		p.key.s = strings.TrimSuffix(p.key.s, "s")
@@ -328,6 +329,9 @@ func (b *blocks) sinkChannels(l *lexer) {
 		if n := len(strings.Fields(p.value.s)); n > 1 {
 			l.fault("SL0137", topologies.Error, p.value.pos(0), p.value.end(0, len(p.value.s)),
 				fmt.Sprintf("sink %q names %d channels, and a sink drains one", words[2], n), "add a sink for each channel", "")
+			continue
+		}
+		if words[3] == "channel" {
 			continue
 		}
 		l.fault("SL0138", topologies.Note, p.key.pos(from), 0,
