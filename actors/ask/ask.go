@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -56,14 +57,38 @@ func One[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, erro
 		a.register()
 		return none, fmt.Errorf("ask %s: %w", pid.Id, context.Cause(ctx))
 	case answer := <-a.answer:
-		switch v := answer.(type) {
-		case A:
-			return v, nil
-		case *actor.DeadLetterResponse:
-			return none, fmt.Errorf("ask %s: %w", pid.Id, ErrGone)
-		default:
-			panic(fmt.Sprintf("ask %s: %T answered by %T, want %T", pid.Id, msg, answer, none))
-		}
+		v, _, err := take[A](answer, pid)
+		return v, err
+	}
+}
+
+// Withdraw asks pid like One. When ctx ends first it sends withdraw and takes
+// the one answer that then comes, to either message, so that nothing which was
+// granted meanwhile is lost. late says that it was so.
+func Withdraw[A any](ctx context.Context, a *Asker, pid *actor.PID, msg, withdraw any) (answer A, late bool, err error) {
+	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
+	select {
+	case v := <-a.answer:
+		return take[A](v, pid)
+	case <-ctx.Done():
+	}
+	short, cancel := context.WithTimeout(context.Background(), withdrawMax)
+	defer cancel()
+	answer, err = One[A](short, a, pid, withdraw)
+	return answer, true, err
+}
+
+// withdrawMax is how long an actor may take to answer a question withdrawn.
+const withdrawMax = 2 * time.Second
+
+func take[A any](v any, pid *actor.PID) (answer A, late bool, err error) {
+	switch v := v.(type) {
+	case A:
+		return v, false, nil
+	case *actor.DeadLetterResponse:
+		return answer, false, fmt.Errorf("ask %s: %w", pid.Id, ErrGone)
+	default:
+		panic(fmt.Sprintf("ask %s: answered by %T, want %T", pid.Id, v, answer))
 	}
 }
 

@@ -1,0 +1,377 @@
+// Package channel is the actor that holds records between sources and sinks.
+//
+// Records reach it in two steps. A source reserves room (that is the
+// backpressure: no room, no answer), writes the batch into the channel's log
+// itself, together with its checkpoint and with the logs of other channels, and
+// then tells the channel that the batch is stored. The channel keeps the order,
+// hands out leases to its sinks and writes down what they have settled.
+package channel
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/channelstate"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// Actor is one channel. What must survive a restart is in its log, or in
+// memory below Spec for a memory channel.
+type Actor struct {
+	*Spec
+	queue *channelstate.Queue
+	life  uint64
+
+	reserved      int // records on their way
+	reservedBytes int
+	bytes         int // of stored records, as counted by room
+	waiting       []waiting
+	takers        []*actor.PID
+	marks         []markAt // of batches not settled, in their order
+	gone          map[uint64]bool
+	goneRecords   int // delivered, not settled
+	parked        []*commit
+	written       record.Offset // the cursor that is on disk
+	memory        int           // bytes of bodies kept in memory
+	count         Snapshot
+}
+
+// waiting is a source that waits for room.
+type waiting struct {
+	who     *actor.PID
+	want    *Reserve
+	since   time.Time
+	expires *time.Timer
+}
+
+// markAt is a mark and the end of its batch.
+type markAt struct {
+	end  record.Offset
+	mark Mark
+}
+
+// commit is a commit on its way to the disk.
+type commit struct {
+	who     *actor.PID
+	state   []persistence.KV
+	end     record.Offset
+	cursor  record.Offset
+	settled []Mark
+	also    []*commit // parked ones that go with it
+	err     error
+}
+
+// Receive is the table of contents of the actor.
+func (a *Actor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		a.start()
+	case *Reserve:
+		a.reserve(ctx, m)
+	case Withdraw:
+		a.withdraw(ctx)
+	case expired:
+		a.expire(ctx, m)
+	case Return:
+		a.giveBack(m)
+		a.grant(ctx)
+	case *Stored:
+		a.stored(ctx, m)
+	case Await:
+		a.await(ctx)
+	case *Take:
+		a.take(ctx, m)
+	case Delivered:
+		a.delivered(ctx, m)
+	case *Commit:
+		a.commit(ctx, m)
+	case *commit: // from the store
+		a.committed(ctx, m)
+	case unpark:
+		a.unpark(ctx, m)
+	case Keep:
+		a.keep(ctx, m)
+	case Rollback:
+		a.rollback(ctx, m)
+	case Abandon:
+		a.abandon(ctx, m)
+	case Resize:
+		a.Capacity, a.ByteCapacity = m.Capacity, m.ByteCapacity
+		a.grant(ctx)
+	case Inspect:
+		ctx.Respond(a.inspect())
+	case *actor.Stopping, *actor.Restarting:
+		a.stop()
+	}
+}
+
+// start takes up the queue: from the log, or from the life before.
+func (a *Actor) start() {
+	a.lives++
+	a.life = a.lives
+	a.gone = map[uint64]bool{}
+	a.count = a.kept
+	if a.Log == nil {
+		a.queue, a.marks = a.memoryQueue, a.memoryMarks
+		a.queue.RollbackAll("")
+		a.bytes, a.memory = a.keptRoom, a.keptMemory
+	} else {
+		a.awaitCommits()
+		q, err := restore(a.Spec)
+		if err != nil {
+			panic(err)
+		}
+		a.queue, a.written = q, q.First()
+	}
+	if !a.known {
+		a.known = true
+		a.count.Carried = int64(a.queue.Held())
+	} else if a.Log != nil {
+		// What arrived while nobody counted is in the log all the same.
+		a.count.Put = int64(a.queue.Held()) + a.count.Delivered + a.count.Dead - a.count.Carried
+	}
+}
+
+// awaitCommits returns when every commit of the life before is on disk: what it
+// settled must not be offered again. It waits for one commit of the store, and
+// only where a life ended in a panic.
+func (a *Actor) awaitCommits() {
+	if a.lives == 1 {
+		return
+	}
+	done := make(chan error, 1)
+	a.Store.Submit(&persistence.Write{
+		Sets: []persistence.KV{{Key: persistence.ChannelKey(a.Agent, a.Name, "life"), Value: []byte{byte(a.lives)}}},
+		Done: func(err error) { done <- err },
+	})
+	if err := <-done; err != nil {
+		panic(fmt.Errorf("channel %s: %w", a.Name, err))
+	}
+}
+
+// stop keeps what the next life needs. Whoever waits asks again.
+func (a *Actor) stop() {
+	for _, w := range a.waiting {
+		if w.expires != nil {
+			w.expires.Stop()
+		}
+	}
+	a.kept = a.count
+	a.keptRoom, a.keptMemory, a.memoryMarks = a.bytes, a.memory, a.marks
+	if a.Log != nil && a.queue != nil {
+		a.queue.Release()
+	}
+}
+
+// used is what counts against the capacity.
+func (a *Actor) used() int { return a.queue.Held() - a.goneRecords + a.reserved }
+
+func (a *Actor) fits(r *Reserve) bool {
+	if a.used()+r.Records > a.Capacity {
+		return false
+	}
+	return a.ByteCapacity == 0 || a.bytes+a.reservedBytes+r.Bytes <= a.ByteCapacity || a.used() == 0
+}
+
+// expired says that a source has waited long enough.
+type expired struct{ want *Reserve }
+
+func (a *Actor) reserve(ctx actor.Context, m *Reserve) {
+	a.count.PutAttempt += int64(m.Records)
+	switch {
+	case m.Records > a.Capacity:
+		a.count.PutError++
+		ctx.Respond(Reserved{fmt.Errorf("%w: %d records, capacity %d", ErrTooLarge, m.Records, a.Capacity)})
+	case len(a.waiting) == 0 && a.fits(m):
+		a.keepRoom(m)
+		ctx.Respond(Reserved{})
+	default:
+		w := waiting{who: ctx.Sender(), want: m, since: time.Now()}
+		if m.Wait > 0 {
+			system, self := ctx.ActorSystem(), ctx.Self()
+			w.expires = time.AfterFunc(m.Wait, func() { system.Root.Send(self, expired{m}) })
+		}
+		a.waiting = append(a.waiting, w)
+	}
+}
+
+func (a *Actor) keepRoom(m *Reserve) {
+	a.reserved += m.Records
+	a.reservedBytes += m.Bytes
+}
+
+func (a *Actor) giveBack(m Return) {
+	// Room reserved in an earlier life is not counted in this one.
+	a.reserved = max(0, a.reserved-m.Records)
+	a.reservedBytes = max(0, a.reservedBytes-m.Bytes)
+}
+
+// grant answers those who wait, in the order they came.
+func (a *Actor) grant(ctx actor.Context) {
+	for len(a.waiting) > 0 && a.fits(a.waiting[0].want) {
+		w := a.waiting[0]
+		a.waiting = a.waiting[1:]
+		if w.expires != nil {
+			w.expires.Stop()
+		}
+		a.keepRoom(w.want)
+		ctx.Send(w.who, Reserved{})
+	}
+}
+
+func (a *Actor) withdraw(ctx actor.Context) {
+	for i, w := range a.waiting {
+		if w.who.Equal(ctx.Sender()) {
+			a.dropWaiting(i)
+			ctx.Respond(Reserved{errWithdrawn})
+			a.grant(ctx)
+			return
+		}
+	}
+}
+
+func (a *Actor) expire(ctx actor.Context, m expired) {
+	for i, w := range a.waiting {
+		if w.want == m.want {
+			a.dropWaiting(i)
+			a.count.PutError++
+			ctx.Send(w.who, Reserved{ErrFull})
+			a.grant(ctx)
+			return
+		}
+	}
+}
+
+func (a *Actor) dropWaiting(i int) {
+	if t := a.waiting[i].expires; t != nil {
+		t.Stop()
+	}
+	a.waiting = slices.Delete(a.waiting, i, i+1)
+}
+
+func (a *Actor) stored(ctx actor.Context, m *Stored) {
+	n := m.Batch.Len()
+	a.giveBack(Return{n, m.Bytes})
+	if a.Log == nil {
+		m.Base = a.queue.Next()
+	} else if m.Base < a.queue.Next() {
+		m.Batch.Release() // the log had it when this life began
+		return
+	}
+	c := channelstate.Chunk{
+		Base: m.Base, Count: n, Slab: m.Batch, Last: m.Base + record.Offset(n) - 1, Time: m.Batch.Time(),
+	}
+	if size := m.Batch.BodyBytes(); a.Log != nil && a.memory+size > a.Window {
+		c.Slab = nil // read again when its turn comes
+		m.Batch.Release()
+	} else {
+		a.memory += size
+	}
+	a.queue.Store(c)
+	if a.Log == nil {
+		a.bytes += m.Bytes
+	}
+	a.count.Put += int64(n)
+	if m.Mark != nil {
+		a.marks = append(a.marks, markAt{c.Base + record.Offset(n), *m.Mark})
+	}
+	a.wake(ctx)
+}
+
+// wake tells every sink that waits; the first to come takes.
+func (a *Actor) wake(ctx actor.Context) {
+	if a.queue.Ready() == 0 {
+		return
+	}
+	for _, who := range a.takers {
+		ctx.Send(who, Ready{})
+	}
+	a.takers = a.takers[:0]
+}
+
+func (a *Actor) await(ctx actor.Context) {
+	if a.queue.Ready() > 0 {
+		ctx.Respond(Ready{})
+		return
+	}
+	a.takers = append(a.takers, ctx.Sender())
+}
+
+func (a *Actor) take(ctx actor.Context, m *Take) {
+	a.count.TakeAttempt += int64(m.Max)
+	l := a.queue.Take(m.Max, m.Holder)
+	if l == nil {
+		ctx.Respond(&Taken{})
+		return
+	}
+	t := &Taken{Lease: l.ID, Life: a.life, Chunks: slices.Clone(l.Chunks)}
+	for _, c := range t.Chunks {
+		if c.Slab != nil {
+			c.Slab.Retain()
+		}
+	}
+	ctx.Respond(t)
+}
+
+func (a *Actor) delivered(ctx actor.Context, m Delivered) {
+	l, ok := a.queue.Lease(m.Lease)
+	if m.Life != a.life || !ok || a.Log != nil || a.gone[m.Lease] {
+		return
+	}
+	a.gone[m.Lease] = true
+	a.goneRecords += l.Len()
+	a.grant(ctx)
+}
+
+func (a *Actor) rollback(ctx actor.Context, m Rollback) {
+	if m.Life != a.life {
+		return
+	}
+	a.count.TakeErr++
+	a.forgetGone(m.Lease)
+	a.queue.Rollback(m.Lease)
+	a.wake(ctx)
+}
+
+func (a *Actor) abandon(ctx actor.Context, m Abandon) {
+	a.queue.RollbackAll(m.Holder)
+	for id := range a.gone {
+		if _, out := a.queue.Lease(id); !out {
+			delete(a.gone, id)
+		}
+	}
+	a.goneRecords = 0
+	for id := range a.gone {
+		l, _ := a.queue.Lease(id)
+		a.goneRecords += l.Len()
+	}
+	a.wake(ctx)
+}
+
+func (a *Actor) forgetGone(lease uint64) {
+	if a.gone[lease] {
+		l, _ := a.queue.Lease(lease)
+		a.goneRecords -= l.Len()
+		delete(a.gone, lease)
+	}
+}
+
+func (a *Actor) inspect() Snapshot {
+	s := a.count
+	s.Held = int64(a.queue.Held())
+	s.Capacity, s.ByteCapacity = a.Capacity, a.ByteCapacity
+	s.Bytes, s.MemoryBytes = int64(a.bytes), int64(a.memory)
+	s.Oldest = a.queue.OldestTime()
+	s.BySink = make(map[string]int64, len(a.count.BySink))
+	for k, v := range a.count.BySink {
+		s.BySink[k] = v
+	}
+	if s.Waiting = len(a.waiting); s.Waiting > 0 {
+		s.Full = a.waiting[0].since
+	}
+	return s
+}

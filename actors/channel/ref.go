@@ -1,0 +1,190 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/sluicehq/sluice/actors/ask"
+	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/channelstate"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// Ref is the address of a channel. Holding one is what lets others talk to it.
+type Ref struct {
+	system *actor.ActorSystem
+	pid    *actor.PID
+	spec   *Spec
+}
+
+// Name of the channel.
+func (r Ref) Name() string { return r.spec.Name }
+
+// Durable says that what the channel has taken survives the process.
+func (r Ref) Durable() bool { return r.spec.Log != nil }
+
+// answerMax is how long a channel that runs may take for an answer that does
+// not wait for the disk or for room. A restart may lie in between.
+const answerMax = 30 * time.Second
+
+// Inspect asks how the channel is.
+func (r Ref) Inspect(ctx context.Context) (Snapshot, error) {
+	return ask.For[Snapshot](ctx, r.system, r.pid, Inspect{})
+}
+
+// Resize changes the capacity while the channel runs.
+func (r Ref) Resize(capacity, byteCapacity int) {
+	r.system.Root.Send(r.pid, Resize{capacity, byteCapacity})
+}
+
+// Taker takes from a channel for one sink. It belongs to one goroutine.
+type Taker struct {
+	ref    Ref
+	asker  *ask.Asker
+	holder string
+
+	cached *record.Slab // the batch read last from the log
+	cachAt record.Offset
+}
+
+// Taker returns a taker for the sink called holder, whose earlier leases are
+// offered again.
+func (r Ref) Taker(holder string) *Taker {
+	r.system.Root.Send(r.pid, Abandon{holder})
+	return &Taker{ref: r, asker: ask.NewAsker(r.system), holder: holder}
+}
+
+// Close ends the taker. What it took and did not commit is offered again.
+func (t *Taker) Close() {
+	t.ref.system.Root.Send(t.ref.pid, Abandon{t.holder})
+	t.asker.Close()
+	t.forget()
+}
+
+// Await returns when there may be something to take, or ctx ends.
+func (t *Taker) Await(ctx context.Context) error {
+	for {
+		once, cancel := context.WithTimeout(ctx, answerMax)
+		_, err := ask.One[Ready](once, t.asker, t.ref.pid, Await{})
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// The channel restarted and forgot us, or is still down: ask again.
+	}
+}
+
+// Lease is what a take brought: the records as views that the taker may read
+// until it releases them.
+type Lease struct {
+	ID, Life uint64
+	First    record.Offset // position of the first record
+	Records  int
+	Bytes    int // of bodies
+	Views    []record.View
+}
+
+// Release gives the views back. The lease stays.
+func (l *Lease) Release() {
+	for _, v := range l.Views {
+		v.Slab.Release()
+	}
+	l.Views = nil
+}
+
+// Take brings up to max records, or nil when there are none. It reads from the
+// log what is not in memory. On an error nothing is leased.
+func (t *Taker) Take(max int) (*Lease, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerMax)
+	defer cancel()
+	taken, err := ask.One[*Taken](ctx, t.asker, t.ref.pid, &Take{max, t.holder})
+	if err != nil || taken.Lease == 0 {
+		return nil, err
+	}
+	l := &Lease{ID: taken.Lease, Life: taken.Life, First: taken.Chunks[0].Base, Views: make([]record.View, 0, len(taken.Chunks))}
+	for i, c := range taken.Chunks {
+		if c.Slab == nil {
+			if c.Slab, err = t.read(c); err != nil {
+				l.Release()
+				releaseChunks(taken.Chunks[i+1:])
+				t.Rollback(l)
+				return nil, err
+			}
+		}
+		v := record.View{Slab: c.Slab, First: c.First, Count: c.Count}
+		l.Views = append(l.Views, v)
+		l.Records += c.Count
+		for n := c.First; n < c.First+c.Count; n++ {
+			l.Bytes += len(c.Slab.Body(n))
+		}
+	}
+	return l, nil
+}
+
+func releaseChunks(chunks []channelstate.Chunk) {
+	for _, c := range chunks {
+		if c.Slab != nil {
+			c.Slab.Release()
+		}
+	}
+}
+
+// read brings the stored batch of c. The last one read is kept: a sink often
+// takes one batch in several leases.
+func (t *Taker) read(c channelstate.Chunk) (*record.Slab, error) {
+	if t.cached == nil || t.cachAt != c.Last {
+		t.forget()
+		base := c.Base - record.Offset(c.First)
+		batch, err := t.ref.spec.Log.Read(persistence.Entry{Base: base, Last: c.Last}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("read channel %s: %w", t.ref.spec.Name, err)
+		}
+		s, err := record.Decode(batch)
+		if err != nil {
+			return nil, fmt.Errorf("read channel %s at %d: %w", t.ref.spec.Name, base, err)
+		}
+		s.SetTime(record.Batch(batch).MaxTimestamp())
+		t.cached, t.cachAt = s, c.Last
+	}
+	t.cached.Retain()
+	return t.cached, nil
+}
+
+func (t *Taker) forget() {
+	if t.cached != nil {
+		t.cached.Release()
+		t.cached = nil
+	}
+}
+
+// Rollback offers a lease again.
+func (t *Taker) Rollback(l *Lease) {
+	t.ref.system.Root.Send(t.ref.pid, Rollback{Life: l.Life, Lease: l.ID})
+}
+
+// Delivered says that the records of l have left, before its commit.
+func (t *Taker) Delivered(l *Lease) {
+	t.ref.system.Root.Send(t.ref.pid, Delivered{Life: l.Life, Lease: l.ID})
+}
+
+// Commit settles leases of one life with what the sink must remember, and
+// returns when that is on disk.
+func (r Ref) Commit(ctx context.Context, a *ask.Asker, c *Commit) error {
+	done, err := ask.One[Committed](ctx, a, r.pid, c)
+	if err != nil {
+		return err
+	}
+	return done.Err
+}
+
+// Keep stores what a sink must remember and returns when it is on disk.
+func (r Ref) Keep(ctx context.Context, state []persistence.KV) error {
+	done, err := ask.For[Committed](ctx, r.system, r.pid, Keep{state})
+	if err != nil {
+		return err
+	}
+	return done.Err
+}
