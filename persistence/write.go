@@ -90,15 +90,35 @@ func (s *Store) Submit(w *Write) {
 		return
 	}
 	if w.err == nil {
-		for i := range w.Appends {
-			a := &w.Appends[i]
-			a.Base, a.at = a.Log.handed, segment.Place{}
-			a.Log.handed += record.Offset(a.Count)
-			binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
-		}
+		s.place(w)
+	} else {
+		s.enqueue(w)
+	}
+	s.mu.Unlock()
+}
+
+// Try is Submit for callers that must know at once whether w is taken: when it
+// is refused, the reason is returned, nothing is queued and Done is not called.
+func (s *Store) Try(w *Write) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.parts, w.wait, w.segs, w.size = w.parts[:0], 0, false, 0
+	if w.err = s.check(w); w.err != nil {
+		return w.err
+	}
+	s.place(w)
+	return nil
+}
+
+// place gives the batches of w their offsets and w its place in the order.
+func (s *Store) place(w *Write) {
+	for i := range w.Appends {
+		a := &w.Appends[i]
+		a.Base, a.at = a.Log.handed, segment.Place{}
+		a.Log.handed += record.Offset(a.Count)
+		binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
 	}
 	s.enqueue(w)
-	s.mu.Unlock()
 }
 
 // check says why w cannot be taken, and measures it.
