@@ -36,7 +36,8 @@ type Pending interface {
 	// returns the state to be committed with it. It may run beside the sink's
 	// other methods. An error of it ends the node: never a second try.
 	Sync() (State, error)
-	// Committed is called when state and channel are committed together.
+	// Committed is called when state and channel are committed together. It may
+	// rename files: whoever calls it must be free to wait for that.
 	Committed()
 }
 

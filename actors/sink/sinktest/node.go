@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +34,15 @@ type node struct {
 	durable bool
 	stopAt  int // the step at which the process ends; 0: none
 	steps   int
-	stopped bool
+	stopped atomic.Bool
+	process *process
+
+	mu sync.Mutex // guards steps and state: a sink may keep state beside its calls
 }
+
+// process is what one open started. Once it has crashed its sink can keep
+// nothing any more.
+type process struct{ crashed atomic.Bool }
 
 func newNode(t *testing.T, target Target, records int) *node {
 	n := &node{t: t, target: target, state: sink.State{}, replays: true, random: rand.New(rand.NewPCG(1, 2))}
@@ -55,9 +64,12 @@ func (n *node) done() bool { return n.settled == len(n.records) }
 // is not settled.
 func (n *node) open() {
 	n.t.Helper()
-	n.taken, n.steps, n.stopped = n.settled, 0, false
+	n.taken, n.steps = n.settled, 0
+	n.stopped.Store(false)
+	p := &process{}
+	n.process = p
 	s, err := n.target.New(sink.Env{
-		Log: quiet(), Agent: "a1", Name: "k1", State: cloned(n.state), Keep: n.keep, Replays: n.replays, Counters: &sink.Counters{},
+		Log: quiet(), Agent: "a1", Name: "k1", State: cloned(n.state), Keep: func(_ context.Context, state sink.State) error { return n.keep(p, state) }, Replays: n.replays, Counters: &sink.Counters{},
 		DeadLetter: func(_ *record.Slab, i int, code, reason string) {
 			n.t.Errorf("record %d went to the dead letters: %s: %s", i, code, reason)
 		},
@@ -72,6 +84,7 @@ func (n *node) open() {
 // crash leaves the sink as it is, and never speaks to it again until the test
 // is over.
 func (n *node) crash() {
+	n.process.crashed.Store(true)
 	left := n.sink
 	n.t.Cleanup(func() { _ = left.Close() })
 	n.sink = nil
@@ -84,8 +97,24 @@ func (n *node) close() {
 	}
 }
 
-// keep is Env.Keep: it commits state on its own.
-func (n *node) keep(_ context.Context, state sink.State) error {
+// closed closes the sink, and says whether the process lived to see that.
+func (n *node) closed() bool {
+	n.t.Helper()
+	err := n.call(n.sink.Close)
+	if n.stopped.Load() {
+		return false
+	}
+	if err != nil {
+		n.t.Fatalf("close the sink: %v", err)
+	}
+	return true
+}
+
+// keep is Env.Keep of the sink that p started: it commits state on its own.
+func (n *node) keep(p *process, state sink.State) error {
+	if p.crashed.Load() {
+		return errStopped
+	}
 	n.pass()
 	n.merge(state)
 	n.pass()
@@ -95,9 +124,11 @@ func (n *node) keep(_ context.Context, state sink.State) error {
 // pass is a step at which the process may end. Inside a call of the sink the
 // goroutine ends there, so that nothing the sink would do afterwards is done.
 func (n *node) pass() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.steps++
-	if n.stopped || n.steps == n.stopAt {
-		n.stopped = true
+	if n.stopped.Load() || n.steps == n.stopAt {
+		n.stopped.Store(true)
 		runtime.Goexit()
 	}
 }
@@ -151,7 +182,7 @@ func (n *node) commitBeside(p *part) bool {
 // deliver gives the sink the next records and says whether the process lives.
 func (n *node) deliver() bool {
 	n.t.Helper()
-	if n.stopped {
+	if n.stopped.Load() {
 		return false
 	}
 	batch, release := n.batch(n.taken, 1+n.random.IntN(40))
@@ -160,7 +191,7 @@ func (n *node) deliver() bool {
 		return true
 	}
 	err := n.call(func() error { return n.sink.Deliver(n.t.Context(), batch) })
-	if n.stopped {
+	if n.stopped.Load() {
 		return false
 	}
 	if err != nil {
@@ -173,7 +204,7 @@ func (n *node) deliver() bool {
 // survives is a step outside the sink.
 func (n *node) survives() bool {
 	_ = n.call(func() error { n.pass(); return nil })
-	return !n.stopped
+	return !n.stopped.Load()
 }
 
 // part is what is pending, with the records it stands for.
@@ -207,7 +238,7 @@ func (n *node) pending() *part {
 // commit makes p durable and settles its records together with its state.
 func (n *node) commit(p *part) {
 	n.t.Helper()
-	if p == nil || n.stopped {
+	if p == nil || n.stopped.Load() {
 		return
 	}
 	p.sync()
@@ -226,6 +257,8 @@ func (n *node) commit(p *part) {
 }
 
 func (n *node) merge(state sink.State) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for name, value := range state {
 		if value == nil {
 			delete(n.state, name)
@@ -254,7 +287,7 @@ func (n *node) batch(first, count int) (*sink.Batch, func()) {
 		Views: []record.View{{Slab: a, Count: half}, {Slab: b, First: 1, Count: len(bodies) - half}},
 	}
 	return batch, func() {
-		if n.stopped {
+		if n.stopped.Load() {
 			return // the sink's goroutine may have ended in the middle of its work
 		}
 		a.Release()

@@ -156,11 +156,10 @@ func crashEverywhere(t *testing.T, target Target) {
 		n.add(60)
 		n.stopAt = stopAt
 		n.open()
-		for !n.done() && !n.stopped {
+		for !n.done() && !n.stopped.Load() {
 			n.step()
 		}
-		if !n.stopped {
-			n.close()
+		if !n.stopped.Load() && n.closed() {
 			n.expectDelivered()
 			t.Logf("stopped at each of %d steps", stopAt-1)
 			return

@@ -1,0 +1,144 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+)
+
+// recoverWait is how long the closer leaves the files of an earlier run to the
+// first Deliver, which commits their renaming together with its own intents.
+const recoverWait = time.Second
+
+// closer closes the files that become ready between two Delivers, and those
+// that are to be tried again.
+func (s *files) closer(ctx context.Context) {
+	defer close(s.over)
+	retry := time.NewTimer(recoverWait)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-retry.C:
+		}
+		if !s.closeSome(ctx) && ctx.Err() == nil {
+			retry.Reset(s.RetryInterval)
+		}
+	}
+}
+
+// closeSome commits that what is ready is being renamed, renames it, and says
+// whether nothing is left to do.
+func (s *files) closeSome(ctx context.Context) bool {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if err := s.commit(ctx, State{}); err != nil {
+		s.env.Log.Warn("commit that files are to be renamed, will be tried again", "after", s.RetryInterval, "err", err)
+		return false
+	}
+	s.closeReady()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ready) == 0
+}
+
+// closeReady closes and renames the files that are ready and whose renaming is
+// committed. The removal of their keys goes with the next commit that follows a
+// sync of the directories. Under closing.
+func (s *files) closeReady() {
+	s.mu.Lock()
+	ready, now := s.ready, time.Now()
+	s.ready = nil
+	s.mu.Unlock()
+	for _, f := range ready {
+		switch {
+		case f.notBefore.After(now), !f.renaming && f.rec.Path != f.rec.Final:
+			s.later(f)
+		default:
+			s.close(f)
+		}
+	}
+}
+
+func (s *files) later(f *file) {
+	s.mu.Lock()
+	s.ready = append(s.ready, f)
+	s.mu.Unlock()
+}
+
+func (s *files) close(f *file) {
+	changed, err := s.closeFile(f)
+	log := s.env.Log.With("file", path.Join(f.rec.Dir, f.rec.Path))
+	f.tries++
+	switch {
+	case err == nil && len(changed) == 0:
+		s.mu.Lock()
+		s.gone = append(s.gone, f.key)
+		s.mu.Unlock()
+	case err == nil:
+		s.mu.Lock()
+		s.dirs, s.renamed = append(s.dirs, changed...), append(s.renamed, f.key)
+		s.mu.Unlock()
+	case s.CloseTries > 0 && f.tries >= s.CloseTries:
+		// Its key stays: the next start tries again.
+		log.Error("file keeps its name of use: renaming failed too often", "tries", f.tries, "err", err)
+	default:
+		log.Warn("rename file, will be tried again", "after", s.RetryInterval, "err", err)
+		f.notBefore = time.Now().Add(s.RetryInterval)
+		s.later(f)
+		s.poke() // so that the closer sets its clock
+	}
+}
+
+// closeFile closes f and gives it its final name. It answers with the
+// directories whose entries have changed.
+func (s *files) closeFile(f *file) ([]dirEntry, error) {
+	if f.os != nil {
+		err := f.os.Close()
+		s.mu.Lock()
+		f.os, f.out = nil, nil
+		s.mu.Unlock()
+		s.env.Counters.ConnectionClosed.Add(1)
+		if err != nil {
+			s.env.Log.Warn("close file", "file", path.Join(f.rec.Dir, f.rec.Path), "err", err) // its bytes are synced
+		}
+	}
+	if f.rec.Path == f.rec.Final {
+		return nil, nil
+	}
+	root, err := s.rootOf(f.rec.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return renameFree(root, f.rec.Path, f.rec.Final)
+}
+
+// renameFree renames from to to, or to a name like it that is free: what
+// somebody else has put there is not overwritten. A missing from is done
+// already.
+func renameFree(root *os.Root, from, to string) ([]dirEntry, error) {
+	if _, err := root.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	free := to
+	for n := 1; ; n++ {
+		_, err := root.Lstat(free)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil || n > namesMax {
+			return nil, fmt.Errorf("rename %s to %s: no free name: %w", from, to, errors.Join(err, fs.ErrExist))
+		}
+		free = fmt.Sprintf("%s.%d", to, n)
+	}
+	if err := root.Rename(from, free); err != nil {
+		return nil, err
+	}
+	return []dirEntry{{root, path.Dir(from)}, {root, path.Dir(free)}}, nil
+}

@@ -1,0 +1,185 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+)
+
+// pendingFiles is a Pending of files.
+type pendingFiles struct {
+	set   *files
+	files []pendingFile
+	dirs  []dirEntry
+	gone  []string
+}
+
+// pendingFile is a file as it was when the Pending was taken.
+type pendingFile struct {
+	file *file
+	os   *os.File
+	rec  fileRecord
+}
+
+// syncsAtOnce is how many files of one Pending are synced side by side: a disk
+// takes several syncs at once better than one after the other.
+const syncsAtOnce = 8
+
+func (p *pendingFiles) Sync() (State, error) {
+	var wg sync.WaitGroup
+	errs := make([]error, len(p.files))
+	slots := make(chan struct{}, syncsAtOnce)
+	for i, f := range p.files {
+		slots <- struct{}{}
+		wg.Go(func() {
+			if err := syncData(f.os); err != nil {
+				errs[i] = fmt.Errorf("sync %s: %w", path.Join(f.rec.Dir, f.rec.Path), err)
+			}
+			<-slots
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if err := syncDirs(p.dirs); err != nil {
+		return nil, err
+	}
+	state := State{}
+	for _, key := range p.gone {
+		state[key] = nil
+	}
+	for _, f := range p.files {
+		state[f.file.key] = f.rec.encode()
+	}
+	return state, nil
+}
+
+func (p *pendingFiles) Committed() {
+	s := p.set
+	s.mu.Lock()
+	for _, c := range p.files {
+		f := c.file
+		f.holds--
+		f.committed = max(f.committed, c.rec.Length)
+		f.renaming = f.renaming || c.rec.Renaming
+		if s.settle(f) && !f.renaming {
+			s.poke() // finished since the Pending was taken
+		}
+	}
+	s.mu.Unlock()
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.closeReady()
+}
+
+// dirEntry is a directory below root, or an absolute path where root is nil.
+type dirEntry struct {
+	root *os.Root
+	name string
+}
+
+// syncDirs makes new entries of directories durable.
+func syncDirs(dirs []dirEntry) error {
+	done := map[dirEntry]bool{}
+	for _, d := range dirs {
+		if done[d] {
+			continue
+		}
+		done[d] = true
+		var f *os.File
+		var err error
+		if d.root == nil {
+			f, err = os.Open(d.name)
+		} else {
+			f, err = d.root.Open(d.name)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // somebody has removed it, with all that was in it
+		}
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("sync directory %s: %w", d.name, err)
+		}
+	}
+	return nil
+}
+
+// ownRoot is the root of new files; it is made where it is missing.
+func (s *files) ownRoot() (*os.Root, error) {
+	root, err := s.rootOf(s.dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return root, err
+	}
+	var missing []string
+	for dir := s.dir; ; dir = path.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil || dir == "/" {
+			break
+		}
+		missing = append(missing, dir)
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	for _, dir := range missing {
+		s.dirs = append(s.dirs, dirEntry{nil, path.Dir(dir)})
+	}
+	s.mu.Unlock()
+	return s.rootOf(s.dir)
+}
+
+// rootOf opens dir, once. Nothing that is named by a record's headers can lead
+// out of it, not even by a symbolic link.
+func (s *files) rootOf(dir string) (*os.Root, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if root := s.roots[dir]; root != nil {
+		return root, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err == nil {
+		s.roots[dir] = root
+	}
+	return root, err
+}
+
+func (s *files) closeRoots() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, root := range s.roots {
+		_ = root.Close()
+	}
+	clear(s.roots)
+}
+
+// makeDirs makes dir and its parents below root.
+func (s *files) makeDirs(root *os.Root, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if info, err := root.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	at := "."
+	for part := range strings.SplitSeq(dir, "/") {
+		parent := at
+		at = path.Join(at, part)
+		err := root.Mkdir(at, 0o755)
+		switch {
+		case err == nil:
+			s.mu.Lock()
+			s.dirs = append(s.dirs, dirEntry{root, parent})
+			s.mu.Unlock()
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+	}
+	return nil
+}
