@@ -30,7 +30,7 @@ func TestEveryCommandShowsTwoExamplesThatItTakes(t *testing.T) {
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		if !c.Hidden {
-			examples(t, c)
+			checkExamples(t, c)
 		}
 		for _, sub := range c.Commands() {
 			visit(sub)
@@ -39,7 +39,7 @@ func TestEveryCommandShowsTwoExamplesThatItTakes(t *testing.T) {
 	visit(newRoot())
 }
 
-func examples(t *testing.T, c *cobra.Command) {
+func checkExamples(t *testing.T, c *cobra.Command) {
 	t.Helper()
 	lines := strings.Split(c.Example, "\n")
 	if len(lines) != 2 {

@@ -14,6 +14,7 @@ import (
 func (s *Server) snapshot() Status {
 	st := s.o.Node.Status()
 	st.Deployed = s.o.Deployments.List()
+	st.Addresses = s.Addresses()
 	return st
 }
 

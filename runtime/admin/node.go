@@ -49,8 +49,8 @@ type Status struct {
 	Dir       string            `json:"dir"`
 	Started   time.Time         `json:"started"`
 	Draining  bool              `json:"draining"`
-	Insecure  bool              `json:"insecure"` // started with --insecure-public
-	Addresses map[string]string `json:"addresses,omitempty"`
+	Insecure  bool              `json:"insecure"`            // started with --insecure-public
+	Addresses map[string]string `json:"addresses,omitempty"` // filled by the server
 	Store     StoreStatus       `json:"store"`
 	Deployed  []Deployed        `json:"deployed"` // filled by the server
 	Agents    []agent.Status    `json:"agents"`

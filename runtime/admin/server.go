@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -36,13 +38,30 @@ type Server struct {
 	handler http.Handler
 	servers []*http.Server
 	socket  string
+
+	mu    sync.Mutex
+	addrs map[string]string // what listens where, for Status
 }
 
 // New makes a server that does not listen yet.
 func New(o Options) *Server {
-	s := &Server{o: o}
+	s := &Server{o: o, addrs: map[string]string{}}
 	s.handler = s.guard(s.routes())
 	return s
+}
+
+// Announce makes addr part of the node's status, as the address of what.
+func (s *Server) Announce(what, addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addrs[what] = addr
+}
+
+// Addresses says what listens where.
+func (s *Server) Addresses() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.addrs)
 }
 
 // Handler is the API without a listener.
@@ -96,6 +115,7 @@ func (s *Server) ListenTCP(addr string) (net.Addr, error) {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	s.serve(l, nil)
+	s.Announce("http", l.Addr().String())
 	return l.Addr(), nil
 }
 
@@ -126,6 +146,7 @@ func (s *Server) ListenUnix(dir string) error {
 		return fmt.Errorf("admin socket: %w", err)
 	}
 	s.socket = path
+	s.Announce("socket", path)
 	s.serve(l, withLocal)
 	return nil
 }

@@ -48,7 +48,7 @@ var settings = []setting{
 		number(func(n *Node) *int64 { return &n.MinFree })},
 	{"drain", "30s", "how long a stopping node waits for its sinks", duration(func(n *Node) *time.Duration { return &n.Drain })},
 	{"allow-exec", "false", "let configurations run commands (exec sources)", truth(func(n *Node) *bool { return &n.AllowExec })},
-	{"allow-chaos", "false", "let `sluice actor kill` and `restart` disturb the node", truth(func(n *Node) *bool { return &n.AllowChaos })},
+	{"allow-chaos", "false", "let the commands actor kill and actor restart disturb the node", truth(func(n *Node) *bool { return &n.AllowChaos })},
 	{"insecure-public", "false", "let listeners without a password be reached from other machines",
 		truth(func(n *Node) *bool { return &n.InsecurePublic })},
 	{"log-level", "info", "debug, info, warn or error", level},
