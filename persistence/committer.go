@@ -171,6 +171,7 @@ func (t *txn) run(items []item) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	t.s.sequence.Store(seq)
+	t.s.witness.touch()
 	if cap(t.arena) > 2*txnBytes {
 		t.arena = nil
 	}
@@ -206,6 +207,9 @@ func (t *txn) bundle(b *bundle) {
 		t.entry(b.log.gid, e, nil)
 	}
 	t.position(b.log, b.pos)
+	for _, other := range b.also {
+		t.bundle(other)
+	}
 	err := readMeta(b.changes, changes{
 		set:    func(k, v []byte) error { t.set(k, v); return nil },
 		delete: func(k []byte) error { t.delete(k); return nil },
@@ -260,6 +264,12 @@ func (t *txn) sequence(seq uint64) {
 	from := len(t.arena)
 	t.arena = sequenceKey(t.arena, seq)
 	t.set(t.arena[from:len(t.arena):len(t.arena)], nil)
+	low, to := t.s.seqs.expire(t.s.badgerDir(), seq)
+	for ; low < to; low++ {
+		from := len(t.arena)
+		t.arena = sequenceKey(t.arena, low)
+		t.delete(t.arena[from:len(t.arena):len(t.arena)])
+	}
 }
 
 func (t *txn) set(key, value []byte) {

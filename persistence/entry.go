@@ -95,7 +95,11 @@ func offsetOf(key []byte) record.Offset {
 	return record.Offset(binary.BigEndian.Uint64(key[len(key)-8:]))
 }
 
-const positionSize = 28
+func appendOffset(b []byte, o record.Offset) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(o))
+}
+
+const positionSize = 36
 
 func appendPosition(b []byte, p segment.Position) []byte {
 	from := len(b)
@@ -103,11 +107,12 @@ func appendPosition(b []byte, p segment.Position) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Offset))
 	b = binary.BigEndian.AppendUint64(b, p.Index)
 	b = binary.BigEndian.AppendUint32(b, p.CRC)
+	b = binary.BigEndian.AppendUint64(b, p.Write)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[from:], segment.Table))
 }
 
 func decodePosition(v []byte) (segment.Position, error) {
-	if len(v) != positionSize || crc32.Checksum(v[:24], segment.Table) != binary.BigEndian.Uint32(v[24:]) {
+	if len(v) != positionSize || crc32.Checksum(v[:32], segment.Table) != binary.BigEndian.Uint32(v[32:]) {
 		return segment.Position{}, fmt.Errorf("a position of %d bytes, or its checksum", len(v))
 	}
 	return segment.Position{
@@ -115,5 +120,6 @@ func decodePosition(v []byte) (segment.Position, error) {
 		Offset:  int64(binary.BigEndian.Uint64(v[4:])),
 		Index:   binary.BigEndian.Uint64(v[12:]),
 		CRC:     binary.BigEndian.Uint32(v[20:]),
+		Write:   binary.BigEndian.Uint64(v[24:]),
 	}, nil
 }

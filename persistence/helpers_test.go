@@ -65,12 +65,13 @@ func try(s *persistence.Store, w *persistence.Write) error {
 	return <-done
 }
 
-// batch makes size bytes that only seed n could have made; the first eight
-// are left for the base offset.
+// batch makes size bytes that only seed n could have made: room for the base
+// offset, n, and noise.
 func batch(n, size int) []byte {
 	b := make([]byte, size)
+	binary.BigEndian.PutUint64(b[8:], uint64(n))
 	x := uint64(n)*0x9e3779b97f4a7c15 + 1
-	for i := 8; i < size; i += 8 {
+	for i := 16; i < size; i += 8 {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17

@@ -14,6 +14,7 @@ type bundle struct {
 	changes []byte // as in frames, behind each other
 	pos     segment.Position
 	next    *bundle
+	also    []*bundle // entries in other logs, of the same write
 }
 
 func (b *bundle) size() int { return len(b.entries)*160 + len(b.changes) }
@@ -34,6 +35,7 @@ func (g *group) acknowledge(s *Store) {
 			l.keep(p)
 		}
 		g.acked++
+		s.witness.touch()
 		s.mu.Lock()
 		l.pop()
 		s.mu.Unlock()
@@ -92,7 +94,9 @@ func (l *Log) takeBundles() *bundle {
 func (l *Log) indexed(b *bundle) {
 	l.lazyMu.Lock()
 	defer l.lazyMu.Unlock()
-	l.unsynced = append(l.unsynced[:0:0], l.unsynced[len(b.entries):]...)
+	if n := len(b.entries); n > 0 && len(l.unsynced) > 0 && l.unsynced[0].Base <= b.entries[n-1].Base {
+		l.unsynced = append(l.unsynced[:0:0], l.unsynced[n:]...)
+	}
 }
 
 // memory returns the entries that Badger does not have yet.

@@ -29,6 +29,8 @@ type Options struct {
 	Faults Faults // nil in production
 	// SkipChild opens Badger in this process even after an unclean stop.
 	SkipChild bool
+	// BootID names the run of the machine; empty: the kernel's.
+	BootID string
 }
 
 // Faults is asked before everything that changes the disk, with the names of

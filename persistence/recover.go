@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,32 +11,20 @@ import (
 	"github.com/sluicehq/sluice/persistence/segment"
 )
 
-// recover learns from Badger what is live, starts the committer, and replays
-// the frames that Badger does not know yet.
-func (s *Store) recover() error {
-	if err := s.loadSequence(); err != nil {
-		return err
-	}
-	if err := s.loadLogs(); err != nil {
-		return err
-	}
-	go s.committer()
-	if err := s.replay(); err != nil {
-		s.mu.Lock()
-		s.stopCommitter = true
-		s.commitReady.Broadcast()
-		s.mu.Unlock()
-		<-s.committerDone
-		return err
-	}
-	return nil
-}
-
 // loadSequence finds the number of the newest transaction.
 func (s *Store) loadSequence() error {
 	k, _, err := s.lastKey(prefixSequence)
-	if err == nil && k != nil {
-		s.sequence.Store(uint64(offsetOf(k)))
+	if err != nil || k == nil {
+		return err
+	}
+	s.sequence.Store(uint64(offsetOf(k)))
+	s.seqs.since = lookEvery
+	err = s.scan(prefixSequence, prefixSequence, func(k, _ []byte) error {
+		s.seqs.low = uint64(offsetOf(k))
+		return errStop
+	})
+	if errors.Is(err, errStop) {
+		err = nil
 	}
 	return err
 }

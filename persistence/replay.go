@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -42,12 +43,7 @@ func (s *Store) replay() error {
 			return fmt.Errorf("log %s: %w", t.log.name, err)
 		}
 	}
-	for _, t := range order {
-		if err := s.indexTail(t); err != nil {
-			return fmt.Errorf("log %s: %w", t.log.name, err)
-		}
-	}
-	return nil
+	return s.indexTails(order)
 }
 
 func (s *Store) sortedLogs() []*Log {
@@ -212,42 +208,61 @@ func (s *Store) copyTail(t *tail) error {
 	return l.segs.Sync()
 }
 
-// indexTail makes the frames of t known to Badger and moves the position of
-// its log past everything that was looked at.
-func (s *Store) indexTail(t *tail) error {
-	if !t.behind {
-		return nil
+// indexTails makes the frames known to Badger, in the order in which they
+// were handed over, and moves the position of every log past everything that
+// was looked at.
+func (s *Store) indexTails(order []*tail) error {
+	type indexing struct {
+		t *tail
+		f *segment.Frame
 	}
-	l := t.log
-	b := &bundle{log: l, pos: l.segs.End()}
-	flush := func() error {
-		done := make(chan error, 1)
-		s.mu.Lock()
+	var all []indexing
+	for _, t := range order {
+		s.writes = max(s.writes, t.pos.Write)
+		for i := range t.frames {
+			all = append(all, indexing{t, &t.frames[i]})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b indexing) int { return cmp.Compare(a.f.Write, b.f.Write) })
+	var b *bundle
+	s.mu.Lock()
+	for i, x := range all {
+		part := s.bundleOf(x.t.log, x.f)
+		if i > 0 && all[i-1].f.Write == x.f.Write {
+			b.also = append(b.also, part)
+			continue
+		}
+		if b != nil {
+			s.commit(item{b: b})
+		}
+		b = part
+		s.writes = max(s.writes, x.f.Write)
+	}
+	if b != nil {
 		s.commit(item{b: b})
-		s.commit(item{flushed: []chan error{done}})
-		s.mu.Unlock()
-		err := <-done
-		b = &bundle{log: l, pos: l.segs.End()}
-		return err
 	}
-	for i := range t.frames {
-		f := &t.frames[i]
-		if f.Kind == segment.Batch {
-			e := Entry{Base: f.Base, Last: f.Base + record.Offset(f.Count) - 1, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At}
-			b.entries = append(b.entries, e)
-			l.setEnd(e.Last + 1)
-		}
-		b.changes = append(b.changes, f.Meta...)
-		if b.size() > lazyBytes && i < len(t.frames)-1 {
-			b.pos = f.End
-			if err := flush(); err != nil {
-				return err
-			}
+	for _, t := range order {
+		if t.behind {
+			s.commit(item{b: &bundle{log: t.log, pos: t.log.segs.End()}})
 		}
 	}
-	if err := flush(); err != nil {
-		return err
+	done := make(chan error, 1)
+	s.commit(item{flushed: []chan error{done}})
+	s.mu.Unlock()
+	err := <-done
+	for _, t := range order {
+		t.log.start.Store(int64(t.log.stored))
 	}
-	l.start.Store(int64(l.stored))
-	return nil
+	return err
+}
+
+// bundleOf is what a transaction holds of one frame.
+func (s *Store) bundleOf(l *Log, f *segment.Frame) *bundle {
+	b := &bundle{log: l, pos: f.End, changes: f.Meta}
+	if f.Kind == segment.Batch {
+		e := Entry{Base: f.Base, Last: f.Base + record.Offset(f.Count) - 1, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At}
+		b.entries = []Entry{e}
+		l.setEnd(e.Last + 1)
+	}
+	return b
 }

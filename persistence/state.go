@@ -11,8 +11,9 @@ import (
 // stateFrame is what a new segment begins with: enough to go on from there if
 // Badger and everything before were lost. The values may be a little older
 // than the frames before it; then sources and sinks repeat, nothing is lost.
-func (l *Log) stateFrame() []byte {
+func (l *Log) stateFrame() (meta []byte, write uint64) {
 	l.s.mu.Lock()
+	write = l.s.writes
 	r := registration{name: l.name, flush: l.flush, state: l.state}
 	l.s.mu.Unlock()
 	reg := r.encode()
@@ -28,7 +29,7 @@ func (l *Log) stateFrame() []byte {
 			return nil
 		})
 	}
-	return appendMeta(b, &w)
+	return appendMeta(b, &w), write
 }
 
 // logState is what a state frame says.

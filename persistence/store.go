@@ -18,18 +18,25 @@ type Store struct {
 	opt   Options
 	db    *badger.DB
 	files *segment.Files
+	lock  *os.File
+	boot  [16]byte
 	space space
 
 	openMu sync.Mutex // one log is opened or deleted at a time
 
 	sequence atomic.Uint64 // of the last transaction
+	high     atomic.Int64  // no offset above was handed out
 	live     atomic.Bool   // between Open and Close
+	seqs     sequences     // the committer's own
+	witness  *witness
+	repair   *repair // in Repair only
 
 	mu       sync.Mutex
 	logs     map[string]*Log
 	gids     map[uint32]*Log
 	lazies   []*Log
 	nextGID  uint32
+	writes   uint64 // handed over so far, in all runs
 	closed   bool
 	failed   error
 	fatality sync.Once
@@ -45,6 +52,7 @@ type Store struct {
 	commitReady   sync.Cond
 	stopCommitter bool
 	committerDone chan struct{}
+	committing    bool
 
 	tender tender
 }
@@ -56,46 +64,27 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{
-		dir: dir, opt: o.withDefaults(),
-		logs: map[string]*Log{}, gids: map[uint32]*Log{}, nextGID: 1,
-		committerDone: make(chan struct{}),
-	}
-	s.workReady.L, s.commitReady.L = &s.mu, &s.mu
-	s.files = segment.NewFiles(s.opt.OpenFiles)
-	s.tender.init(s)
+	s := newStore(dir, o)
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	return s, nil
 }
 
+func newStore(dir string, o Options) *Store {
+	s := &Store{
+		dir: dir, opt: o.withDefaults(),
+		logs: map[string]*Log{}, gids: map[uint32]*Log{}, nextGID: 1,
+		committerDone: make(chan struct{}), boot: bootID(o.BootID),
+	}
+	s.workReady.L, s.commitReady.L = &s.mu, &s.mu
+	s.files = segment.NewFiles(s.opt.OpenFiles)
+	s.tender.init(s)
+	return s
+}
+
 func (s *Store) badgerDir() string  { return filepath.Join(s.dir, "badger") }
 func (s *Store) segmentDir() string { return filepath.Join(s.dir, "segments") }
-
-func (s *Store) open() error {
-	for _, d := range []string{s.dir, s.badgerDir(), s.segmentDir()} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return err
-		}
-	}
-	if err := s.space.init(s.dir, s.opt.MinFree); err != nil {
-		return err
-	}
-	db, err := openBadger(s.badgerDir(), s)
-	if err != nil {
-		return err
-	}
-	s.db = db
-	if err := s.recover(); err != nil {
-		s.files.Close()
-		db.Close()
-		return err
-	}
-	s.live.Store(true)
-	s.tender.start()
-	return nil
-}
 
 // openBadger opens Badger with the options that make it a store to rely on;
 // each of them answers a hazard that was measured.
@@ -117,7 +106,11 @@ func openBadger(dir string, s *Store) (*badger.DB, error) {
 		WithChecksumVerificationMode(options.OnTableAndBlockRead).
 		WithVerifyValueChecksum(true).
 		WithLogger(badgerLog{s})
-	return badger.Open(o)
+	db, err := badger.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // Writable answers why writes are refused now, or nil.
@@ -172,10 +165,18 @@ func (s *Store) Close() error {
 	return err
 }
 
-// shut closes the files.
+// shut closes the files. Only a store that wrote everything it was given may
+// say that its stop was clean.
 func (s *Store) shut(failed error) error {
 	s.live.Store(false)
 	err := s.db.Close()
+	if err == nil && failed == nil {
+		err = s.writeSums()
+	}
+	if e := s.witness.stop(err == nil && failed == nil); err == nil {
+		err = e
+	}
 	s.files.Close()
+	s.lock.Close()
 	return err
 }

@@ -3,6 +3,7 @@ package persistence
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,13 @@ func (t *tender) forget(gid uint32) {
 	t.gone = append(t.gone, gid)
 	t.mu.Unlock()
 	t.nudge()
+}
+
+// forgets says whether log gid was deleted.
+func (t *tender) forgets(gid uint32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Contains(t.gone, gid)
 }
 
 func (t *tender) nudge() {

@@ -145,14 +145,14 @@ func (g *group) build() {
 			if a.Log != g.log || !w.segs {
 				continue
 			}
-			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Shares: all}
+			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Shares: all, Write: w.id}
 			if i == 0 {
 				f.Meta = g.meta(w)
 			}
 			g.frames = append(g.frames, f)
 		}
 		if len(w.Appends) == 0 && len(w.parts) == 1 {
-			g.frames = append(g.frames, segment.Frame{Kind: segment.Change, Meta: g.meta(w)})
+			g.frames = append(g.frames, segment.Frame{Kind: segment.Change, Meta: g.meta(w), Write: w.id})
 		}
 	}
 }

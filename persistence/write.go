@@ -30,6 +30,7 @@ type Write struct {
 	err   error  // why the write was refused
 	size  int    // bytes it takes of a transaction
 	segs  bool   // payloads go into segments
+	id    uint64 // its place in the order of all writes
 }
 
 // Append adds a batch to the end of a log.
@@ -83,7 +84,8 @@ const payloadMax = 256 << 20
 func (s *Store) Submit(w *Write) {
 	s.mu.Lock()
 	w.parts, w.wait, w.segs, w.size = w.parts[:0], 0, false, 0
-	w.err = s.check(w)
+	s.writes++
+	w.id, w.err = s.writes, s.check(w)
 	if s.closed {
 		s.mu.Unlock()
 		w.Done(w.err)
@@ -103,6 +105,8 @@ func (s *Store) Try(w *Write) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.parts, w.wait, w.segs, w.size = w.parts[:0], 0, false, 0
+	s.writes++
+	w.id = s.writes
 	if w.err = s.check(w); w.err != nil {
 		return w.err
 	}
@@ -117,6 +121,9 @@ func (s *Store) place(w *Write) {
 		a.Base, a.at = a.Log.handed, segment.Place{}
 		a.Log.handed += record.Offset(a.Count)
 		binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
+		if int64(a.Log.handed) > s.high.Load() {
+			s.high.Store(int64(a.Log.handed))
+		}
 	}
 	s.enqueue(w)
 }

@@ -79,6 +79,7 @@ func (l *Log) write(frames []Frame) error {
 			}
 		}
 		end.Offset += int64(f.Size())
+		end.Write = max(end.Write, f.Write)
 		f.End = end
 	}
 	if err := l.writev(vec); err != nil {
@@ -163,8 +164,8 @@ func (l *Log) roll() error {
 	l.mu.Unlock()
 	l.fresh, l.made, l.index = false, true, l.index[:0]
 	l.end.Segment, l.end.Offset = id, 0
-	state := Frame{Kind: State, Meta: l.opt.State()}
-	return l.write([]Frame{state})
+	meta, write := l.opt.State()
+	return l.write([]Frame{{Kind: State, Meta: meta, Write: write}})
 }
 
 // makeDir creates the folder and makes its name durable in the one above.

@@ -33,6 +33,7 @@ type Frame struct {
 	Kind    Kind
 	GID     uint32
 	Index   uint64 // counts the frames of a log, over all of its segments
+	Write   uint64 // counts the writes of the store: the order over all logs
 	Term    uint64
 	Base    record.Offset
 	Count   uint32
@@ -67,11 +68,12 @@ type Position struct {
 	Offset  int64
 	Index   uint64 // of the last frame
 	CRC     uint32 // of the last frame: the next one repeats it
+	Write   uint64 // of the last frame
 }
 
 const (
 	magic      = 0x534c4631 // "SLF1"
-	headerSize = 72
+	headerSize = 80
 	shareSize  = 12
 	// frameMax bounds what a reader believes of a length.
 	frameMax = 1 << 30
@@ -108,6 +110,7 @@ func (f *Frame) appendHead(b []byte, prev uint32) ([]byte, uint32) {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(f.Payload)))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f.Shares)))
 	b = append(b, byte(f.Kind), 0)
+	b = binary.BigEndian.AppendUint64(b, f.Write)
 	for _, s := range f.Shares {
 		b = binary.BigEndian.AppendUint32(b, s.GID)
 		b = binary.BigEndian.AppendUint64(b, uint64(s.Base))
@@ -160,6 +163,7 @@ func (f *Frame) decode(raw []byte, z sizes, prev uint32) error {
 	f.MaxTime = int64(binary.BigEndian.Uint64(head[48:]))
 	f.Count = binary.BigEndian.Uint32(head[56:])
 	f.Kind = Kind(head[70])
+	f.Write = binary.BigEndian.Uint64(head[72:])
 	f.Shares = f.Shares[:0]
 	at := headerSize
 	for range z.shares {

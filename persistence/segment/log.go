@@ -16,8 +16,9 @@ import (
 type Options struct {
 	Bytes  int64 // a segment is sealed before it grows larger
 	Faults Faults
-	// State writes down what the state frame of a new segment must hold.
-	State func() []byte
+	// State writes down what the state frame of a new segment must hold, and
+	// the number of the newest write.
+	State func() (meta []byte, write uint64)
 }
 
 // Log is the segments of one log. Append and Sync are called by one goroutine

@@ -62,7 +62,7 @@ func Scan(r io.ReaderAt, size int64, from Position, fn func(*Frame) error) (end 
 		}
 		f.At.Segment, f.At.Bytes = from.Segment, uint32(z.payload)
 		f.At.Offset = end.Offset + int64(z.total-z.payload)
-		f.End = Position{Segment: from.Segment, Offset: end.Offset + int64(z.total), Index: f.Index, CRC: z.crc}
+		f.End = Position{Segment: from.Segment, Offset: end.Offset + int64(z.total), Index: f.Index, CRC: z.crc, Write: max(end.Write, f.Write)}
 		if err := fn(&f); err != nil {
 			return end, nil, err
 		}

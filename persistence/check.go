@@ -1,0 +1,159 @@
+package persistence
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// Report is what Check found, or Repair left.
+type Report struct {
+	Sequence uint64 // of the last transaction
+	Logs     []LogReport
+	Doubts   []Doubt // empty: everything that was promised is there
+	Kept     string  // where Repair put what it replaced
+}
+
+// LogReport is one log of a Report.
+type LogReport struct {
+	Name        string
+	Start, Next record.Offset
+	Batches     int
+	Bytes       int64
+}
+
+// Check reads everything in the store in dir, every batch and its checksum,
+// and changes nothing. The store must not be open.
+func Check(dir string, o Options) (Report, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Report{}, fmt.Errorf("check: %w", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return Report{}, fmt.Errorf("check: %w", err)
+	}
+	s := newStore(dir, o)
+	r, err := s.inspect()
+	var d *ErrDamaged
+	if errors.As(err, &d) {
+		r.Doubts = append(r.Doubts, d.Doubts...)
+		err = nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("check %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func (s *Store) inspect() (r Report, err error) {
+	if s.lock, err = lock(s.dir); err != nil {
+		return r, err
+	}
+	defer s.lock.Close()
+	defer s.files.Close()
+	if !exists(s.dir) {
+		if _, err := s.hearWitness(false); err != nil {
+			return r, err
+		}
+		return r, errors.New("there is no store")
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "format")); err != nil {
+		return r, s.doubtAll("the file format is missing")
+	}
+	if err := s.checkFormat(true); err != nil {
+		return r, err
+	}
+	w, err := s.hearWitness(true)
+	if err != nil {
+		return r, err
+	}
+	if w.clean {
+		if r.Doubts, err = s.checkSums(); err != nil {
+			return r, err
+		}
+	}
+	copied, err := os.MkdirTemp("", "sluice-check-")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(copied)
+	from := s.badgerDir()
+	if _, err := os.Stat(s.asideDir()); err == nil {
+		from = s.asideDir() // an opening was refused before: these are nearer to the truth
+	}
+	if err := copyBadger(from, copied, false); err != nil {
+		return r, err
+	}
+	if err := removeEmpty(copied); err != nil {
+		return r, err
+	}
+	if _, err := os.Stat(filepath.Join(copied, "MANIFEST")); err != nil {
+		return r, s.broken(errors.New("its MANIFEST is missing"))
+	}
+	if err := s.tryBadger(copied); err != nil {
+		return r, s.broken(err)
+	}
+	if s.db, err = openBadger(copied, s); err != nil {
+		return r, s.broken(err)
+	}
+	defer s.db.Close()
+	return s.inspectLogs(r, w)
+}
+
+// inspectLogs reads every batch of every log.
+func (s *Store) inspectLogs(r Report, w testimony) (Report, error) {
+	if err := s.loadSequence(); err != nil {
+		return r, err
+	}
+	r.Sequence = s.sequence.Load()
+	if err := s.loadLogs(); err != nil {
+		return r, err
+	}
+	if err := s.examine(w); err != nil {
+		var d *ErrDamaged
+		if !errors.As(err, &d) {
+			return r, err
+		}
+		r.Doubts = append(r.Doubts, d.Doubts...)
+	}
+	for _, l := range s.sortedLogs() {
+		lr, doubts, err := l.inspect()
+		if err != nil {
+			return r, err
+		}
+		r.Logs = append(r.Logs, lr)
+		r.Doubts = append(r.Doubts, doubts...)
+		if _, err := s.readTail(l); err != nil {
+			var d *ErrDamaged
+			if !errors.As(err, &d) {
+				return r, err
+			}
+			r.Doubts = append(r.Doubts, d.Doubts...)
+		}
+	}
+	return r, nil
+}
+
+// inspect reads every batch of l.
+func (l *Log) inspect() (r LogReport, doubts []Doubt, err error) {
+	r = LogReport{Name: l.name, Start: l.Start(), Next: l.Next()}
+	var buf []byte
+	_, err = l.examine(func(e Entry) {
+		r.Batches++
+		r.Bytes += int64(e.Bytes)
+		out, err := l.Read(e, buf[:0])
+		if cap(out) > 0 {
+			buf = out
+		}
+		var d *ErrDamaged
+		if errors.As(err, &d) {
+			doubts = append(doubts, d.Doubts...)
+		} else if err != nil {
+			doubts = append(doubts, Doubt{Log: l.name, First: e.Base, Next: e.Last + 1, What: err.Error()})
+		}
+	})
+	return r, doubts, err
+}

@@ -1,0 +1,86 @@
+package persistence_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// full says that every test runs at its full count.
+func full() bool { return os.Getenv("SLUICE_FULL") == "1" }
+
+func count(sample, all int) int {
+	if full() {
+		return all
+	}
+	return sample
+}
+
+// random returns a source that SLUICE_SEED repeats.
+func random(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	if s, err := strconv.ParseUint(os.Getenv("SLUICE_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Logf("SLUICE_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyMoment(t *testing.T) {
+	rnd := random(t)
+	dir := t.TempDir()
+	var all []ack
+	for round := range count(8, 150) {
+		after := 1 + rnd.IntN(600)
+		acks, crashed := startWriter(t, childSettings{dir: dir, first: round * 2000, writes: 2000, lazy: true}, func(n int, p *os.Process) {
+			if n == after {
+				p.Kill()
+			}
+		})
+		if !crashed {
+			t.Fatal("the writer was not killed")
+		}
+		all = append(all, acks...)
+		s := open(t, dir)
+		verify(t, s, all)
+		closeStore(t, s)
+		if t.Failed() {
+			t.Fatalf("round %d, killed after %d acknowledgements", round, after)
+		}
+	}
+	t.Logf("%d acknowledgements", len(all))
+}
+
+func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) {
+	rnd := random(t)
+	ops := []string{segment.OpWrite, segment.OpSync, segment.OpCreate, segment.OpDir, persistence.OpCommit, persistence.OpWitness}
+	for _, op := range ops {
+		t.Run(op, func(t *testing.T) {
+			dir := t.TempDir()
+			var all []ack
+			for round := range count(2, 40) {
+				n := 1 + rnd.IntN(map[string]int{persistence.OpWitness: 3, segment.OpCreate: 8, segment.OpDir: 8}[op]+20*btoi(op == segment.OpWrite || op == segment.OpSync || op == persistence.OpCommit)+1)
+				acks, _ := startWriter(t, childSettings{dir: dir, first: round * 500, writes: 500, kill: fmt.Sprintf("%s:%d", op, n), lazy: true}, func(int, *os.Process) {})
+				all = append(all, acks...)
+				s := open(t, dir)
+				verify(t, s, all)
+				closeStore(t, s)
+				if t.Failed() {
+					t.Fatalf("round %d, killed before %s number %d", round, op, n)
+				}
+			}
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,86 @@
+package persistence
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sluicehq/sluice/persistence/segment"
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse answers who opens a store that another process has open.
+var ErrInUse = errors.New("the store is in use")
+
+// lock takes the directory for this process alone. The file says by whom.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d %s\n", os.Getpid(), filepath.Base(os.Args[0]))
+		if err == nil {
+			return f, nil
+		}
+	}
+	defer f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		b, _ := os.ReadFile(f.Name())
+		pid, name, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+		return nil, fmt.Errorf("%w: %s (pid %s) has it open", ErrInUse, name, pid)
+	}
+	return nil, fmt.Errorf("lock: %w", err)
+}
+
+// formatVersion is the version of everything FORMAT.md describes.
+const formatVersion = "sluice store 1\n"
+
+// checkFormat reads the version; a new store gets it.
+func (s *Store) checkFormat(exists bool) error {
+	path := filepath.Join(s.dir, "format")
+	b, err := os.ReadFile(path)
+	switch {
+	case os.IsNotExist(err) && !exists:
+		return s.writeFile("format", []byte(formatVersion))
+	case os.IsNotExist(err):
+		return &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{What: "the file format is missing"}}}
+	case err != nil:
+		return err
+	case string(b) == formatVersion:
+		return nil
+	case strings.HasPrefix(string(b), "sluice store "):
+		return fmt.Errorf("the store was written by another version: it says %q, this program reads %q",
+			strings.TrimSpace(string(b)), strings.TrimSpace(formatVersion))
+	}
+	return &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{What: fmt.Sprintf("the file format says %.40q", b)}}}
+}
+
+// writeFile replaces a small file: the old content or the new, never a mix.
+func (s *Store) writeFile(name string, content []byte) error {
+	path := filepath.Join(s.dir, name)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = segment.SyncDir(s.opt.Faults, s.dir)
+	}
+	return err
+}

@@ -1,0 +1,199 @@
+package persistence
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// testimony is what the witness says. It lies beside Badger, so that a Badger
+// that has silently lost its newest transactions is found out.
+type testimony struct {
+	generation uint64
+	sequence   uint64 // of the last transaction
+	high       int64  // no offset above was handed out
+	nextGID    uint32
+	clean      bool // the store was closed
+	boot       [16]byte
+}
+
+const (
+	witnessMagic = 0x534c5754 // "SLWT"
+	witnessSize  = 64
+	witnessSlot  = 4096 // each slot in a block of its own
+	// witnessEvery leaves half of the promised 100 ms for the sync.
+	witnessEvery = 50 * time.Millisecond
+)
+
+func (w testimony) encode() []byte {
+	b := binary.BigEndian.AppendUint32(nil, witnessMagic)
+	b = binary.BigEndian.AppendUint32(b, w.nextGID)
+	b = binary.BigEndian.AppendUint64(b, w.generation)
+	b = binary.BigEndian.AppendUint64(b, w.sequence)
+	b = binary.BigEndian.AppendUint64(b, uint64(w.high))
+	b = append(b, w.boot[:]...)
+	b = append(b, byte(btoi(w.clean)))
+	b = append(b, make([]byte, witnessSize-4-len(b))...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, segment.Table))
+}
+
+func decodeTestimony(b []byte) (w testimony, ok bool) {
+	if len(b) != witnessSize || binary.BigEndian.Uint32(b) != witnessMagic ||
+		crc32.Checksum(b[:witnessSize-4], segment.Table) != binary.BigEndian.Uint32(b[witnessSize-4:]) {
+		return w, false
+	}
+	w.nextGID = binary.BigEndian.Uint32(b[4:])
+	w.generation = binary.BigEndian.Uint64(b[8:])
+	w.sequence = binary.BigEndian.Uint64(b[16:])
+	w.high = int64(binary.BigEndian.Uint64(b[24:]))
+	copy(w.boot[:], b[32:48])
+	w.clean = b[48] == 1
+	return w, true
+}
+
+// errNoWitness says that there is no witness that can be read.
+var errNoWitness = errors.New("the witness is missing or cannot be read")
+
+func readWitness(dir string) (testimony, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "witness"))
+	if err != nil && !os.IsNotExist(err) {
+		return testimony{}, err
+	}
+	var best testimony
+	found := false
+	for at := 0; at+witnessSize <= len(b) && at <= witnessSlot; at += witnessSlot {
+		if w, ok := decodeTestimony(b[at : at+witnessSize]); ok && (!found || w.generation > best.generation) {
+			best, found = w, true
+		}
+	}
+	if !found {
+		return best, errNoWitness
+	}
+	return best, nil
+}
+
+// witness keeps the testimony up to date: two slots by turns, so that a torn
+// write leaves the other.
+type witness struct {
+	s     *Store
+	f     *os.File
+	mu    sync.Mutex
+	now   testimony
+	dirty chan struct{}
+	quit  chan struct{}
+	done  chan struct{}
+}
+
+// start takes over from w and says that the store is open.
+func (s *Store) startWitness(w testimony) error {
+	f, err := os.OpenFile(filepath.Join(s.dir, "witness"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	s.witness = &witness{s: s, f: f, now: w, dirty: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	if err := s.witness.write(false); err != nil {
+		f.Close()
+		return err
+	}
+	if err := segment.SyncDir(s.opt.Faults, s.dir); err != nil {
+		f.Close()
+		return err
+	}
+	go s.witness.run()
+	return nil
+}
+
+// settle says that all doubt about earlier runs of the machine is dealt with.
+func (w *witness) settle() error {
+	w.mu.Lock()
+	w.now.boot = w.s.boot
+	w.mu.Unlock()
+	return w.write(false)
+}
+
+// touch has the testimony written soon.
+func (w *witness) touch() {
+	select {
+	case w.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (w *witness) run() {
+	defer close(w.done)
+	for {
+		select {
+		case <-w.quit:
+			return
+		case <-w.dirty:
+		}
+		select {
+		case <-w.quit:
+			return
+		case <-time.After(witnessEvery):
+		}
+		if err := w.write(false); err != nil {
+			w.s.mu.Lock()
+			w.s.fail(err)
+			w.s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// stop ends the witness; a clean stop is its last word.
+func (w *witness) stop(clean bool) error {
+	close(w.quit)
+	<-w.done
+	defer w.f.Close()
+	if !clean {
+		return nil
+	}
+	return w.write(true)
+}
+
+func (w *witness) write(clean bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.s.mu.Lock()
+	w.now.nextGID = max(w.now.nextGID, w.s.nextGID)
+	w.s.mu.Unlock()
+	w.now.generation++
+	w.now.sequence = max(w.now.sequence, w.s.sequence.Load())
+	w.now.high = max(w.now.high, w.s.high.Load())
+	w.now.clean = clean
+	if err := segment.Before(w.s.opt.Faults, OpWitness, w.f.Name()); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	if _, err := w.f.WriteAt(w.now.encode(), int64(w.now.generation%2)*witnessSlot); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	if err := segment.Fdatasync(w.f); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	return nil
+}
+
+// bootID tells one run of the machine from the next: what was written and not
+// synced outlives a process, not the machine.
+func bootID(given string) (id [16]byte) {
+	if given == "" {
+		b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			return id
+		}
+		given = strings.ReplaceAll(strings.TrimSpace(string(b)), "-", "")
+	}
+	crc := crc32.Checksum([]byte(given), segment.Table)
+	copy(id[:], given)
+	binary.BigEndian.PutUint32(id[12:], crc)
+	return id
+}
