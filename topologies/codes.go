@@ -19,6 +19,12 @@ func Codes() []string { return slices.Sorted(maps.Keys(explanations)) }
 // explanations holds every code in use. SL01xx are about the file and how its
 // components are wired, SL03xx about values. A number is never used again.
 var explanations = map[string]string{
+	"SL0100": `
+The configuration could not be read at all.
+
+No file was given, or a file is not there, or may not be read. The message says
+which and why. Nothing that ran is changed.`,
+
 	"SL0101": `
 The file holds no agent of the name that was asked for.
 
@@ -30,8 +36,8 @@ an agent that does nothing looks exactly like one that works.
 Use one of the names that the message lists.`,
 
 	"SL0102": `
-The configuration is larger than sluice reads: 8 MiB or a million properties,
-over all files together.
+The configuration is larger than sluice reads: 8 MiB or 100,000
+properties, over all files together.
 
 The bound protects the process from files that are no configuration. Look
 whether the right file was given. Agents that do not run in the same process can
@@ -332,7 +338,7 @@ as maxBytesToLog. sluice heeds it, unless it was asked for Flume's defects.`,
 	"SL0145": `
 There is more to say about the configuration than is shown.
 
-After 2000 remarks only errors are added. Correct what is shown, and look again.`,
+After 2000 remarks only the first error of each agent is added. Correct what is shown, and look again.`,
 
 	"SL0301": `
 A value is not a number where one is wanted.

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	editsMax      = 3    // letters that may differ
-	candidatesMax = 2000 // words that are compared
+	editsMax      = 3   // letters that may differ
+	candidatesMax = 500 // words that are compared
 )
 
 // wordMax bounds what Nearest compares; longer words are no typing errors.
@@ -21,12 +21,13 @@ func Nearest(word string, candidates []string) (string, bool) {
 	if word == "" || len(word) > wordMax {
 		return "", false
 	}
+	plain, last := bare(word), bare(lastPart(word))
 	best, bestCost := "", allowed(word)+1
 	for _, c := range candidates[:min(len(candidates), candidatesMax)] {
 		if c == word || c == "" || len(c) > wordMax {
 			continue
 		}
-		if cost := distance(word, c); cost < bestCost {
+		if cost := distance(word, plain, last, c); cost < bestCost {
 			best, bestCost = c, cost
 		}
 	}
@@ -47,18 +48,18 @@ func allowed(word string) int {
 }
 
 // distance is 1 to 4 for words that mean the same, else ten for each letter
-// that differs.
-func distance(a, b string) int {
+// that differs. x and last are the bare forms of a and of its last part.
+func distance(a, x, last, b string) int {
 	if strings.EqualFold(a, b) {
 		return 1
 	}
-	x, y := bare(a), bare(b)
+	y := bare(b)
 	switch {
 	case x == y:
 		return 2
 	case x+"s" == y, y+"s" == x:
 		return 3
-	case bare(lastPart(a)) == bare(lastPart(b)) && min(len(lastPart(a)), len(lastPart(b))) > 2:
+	case len(last) > 2 && strings.HasSuffix(y, last) && bare(lastPart(b)) == last:
 		return 4
 	}
 	return 10 * edits(x, y) // above editsMax it is too far in any case
@@ -68,6 +69,9 @@ func lastPart(s string) string { return s[strings.LastIndexByte(s, '.')+1:] }
 
 // bare is s in lower case without the marks that separate words.
 func bare(s string) string {
+	if !strings.ContainsAny(s, "-_ ") {
+		return strings.ToLower(s)
+	}
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || r == ' ' {
 			return -1

@@ -14,6 +14,9 @@ import (
 // place of the fault.
 const snippetMax = 120 // runes
 
+// lineMax bounds how much of a line is looked at.
+const lineMax = 8 << 10
+
 // RenderFaults writes faults for people, in the order given: what is wrong, the
 // place with the line before it, what to do, and what Flume would have done.
 // source gives the text of a file by the name its places carry, nil when it is
@@ -61,6 +64,9 @@ func renderFault(f Fault, lines []string) string {
 func writeSnippet(b *strings.Builder, f Fault, lines []string) bool {
 	n := f.Pos.Line
 	if n < 1 || n > len(lines) {
+		return false
+	}
+	if f.Pos.Column > lineMax {
 		return false
 	}
 	shown, width := maskSecrets(lines, n), len(fmt.Sprint(n))
@@ -140,7 +146,7 @@ func maskSecrets(lines []string, n int) [2]string {
 	}
 	inSecret := false
 	for i := first; i <= n; i++ {
-		text := lines[i-1]
+		text := lines[i-1][:min(len(lines[i-1]), lineMax)]
 		if m := secretLine.FindStringSubmatchIndex(text); m != nil {
 			inSecret = true
 			text = text[:m[3]] + "***"

@@ -13,8 +13,10 @@ import (
 // component and drops what Flume would fail to set up.
 type builder struct {
 	*reader
-	a   *agent
-	out topologies.Agent
+	a        *agent
+	out      topologies.Agent
+	channels map[string]*topologies.Component // those that run
+	running  map[string]bool                  // the sinks that run
 }
 
 // build makes what survived into an agent. It is false when nothing is left.
@@ -30,6 +32,10 @@ func (r *reader) build(a *agent, s survivors) (topologies.Agent, bool) {
 			b.out.Channels = append(b.out.Channels, built)
 		}
 	}
+	b.channels = map[string]*topologies.Component{}
+	for i := range b.out.Channels {
+		b.channels[b.out.Channels[i].Name] = &b.out.Channels[i]
+	}
 	for _, c := range s.sources {
 		if built, ok := b.component(c.component, kinds.Source, c.to); ok && b.fits(c, &built) && b.selectorFits(c, built) {
 			b.out.Sources = append(b.out.Sources, built)
@@ -40,9 +46,7 @@ func (r *reader) build(a *agent, s survivors) (topologies.Agent, bool) {
 			b.out.Sinks = append(b.out.Sinks, built)
 		}
 	}
-	for _, g := range s.groups {
-		b.group(g)
-	}
+	b.groups(s.groups)
 	b.idleChannels()
 	if len(b.out.Sources)+len(b.out.Sinks) == 0 {
 		if !topologies.Failed(r.faults, a.name) {
@@ -148,11 +152,12 @@ func nearestKind(category kinds.Category, typ string) string {
 // have kinds that run.
 func (b *builder) parts(c *component, kind *kinds.Kind, values map[string]topologies.Value, prefix string) bool {
 	ok := true
+	places := map[string]span{}
 	for _, part := range topologies.Parts(kind, values) {
 		s := c.props[prefix+part.Name]
 		switch {
 		case s == nil && part.Type == "":
-			b.partWithoutType(c, part, prefix)
+			b.partWithoutType(c, part, prefix, places)
 			ok = false
 		case s != nil:
 			_, found := b.kind(c, part.Property.Category, s)
@@ -165,18 +170,19 @@ func (b *builder) parts(c *component, kind *kinds.Kind, values map[string]topolo
 	return ok
 }
 
-func (b *builder) partWithoutType(c *component, part topologies.Part, prefix string) {
-	list, _, _ := strings.Cut(part.Name, ".")
-	name := strings.TrimSuffix(strings.TrimPrefix(part.Prefix, list+"."), ".")
-	at := c.span()
-	if s := c.props[prefix+list]; s != nil {
-		at = s.valueSpan()
+// partWithoutType says that a part which a list names has no type. In places it
+// notes where the list names each of its parts.
+func (b *builder) partWithoutType(c *component, part topologies.Part, prefix string, places map[string]span) {
+	list, name, _ := strings.Cut(strings.TrimSuffix(part.Prefix, "."), ".")
+	if s := c.props[prefix+list]; s != nil && len(places) == 0 {
 		names, _ := s.entry.words(javaSpace)
 		for _, w := range names {
-			if w.s == name {
-				at = w.span()
-			}
+			places[w.s] = w.span()
 		}
+	}
+	at, ok := places[name]
+	if !ok {
+		at = c.span()
 	}
 	hint := fmt.Sprintf("add %s.%s.%s.%s%s = …", b.a.name, c.word, c.name, prefix, part.Name)
 	if strings.Contains(name, ",") {
@@ -241,7 +247,7 @@ func (b *builder) channelFits(c *component, built topologies.Component) bool {
 // fits says whether a source's or sink's channels are there and take its
 // batches. Channels that are gone are taken off its list.
 func (b *builder) fits(c *survivor, built *topologies.Component) bool {
-	built.Channels = slices.DeleteFunc(built.Channels, func(name string) bool { return b.channel(name) == nil })
+	built.Channels = slices.DeleteFunc(built.Channels, func(name string) bool { return b.channels[name] == nil })
 	if len(built.Channels) == 0 {
 		return false // the channel's fault says so
 	}
@@ -250,7 +256,7 @@ func (b *builder) fits(c *survivor, built *topologies.Component) bool {
 		return true
 	}
 	for _, name := range built.Channels {
-		ch := b.channel(name)
+		ch := b.channels[name]
 		limit, ok := number(*ch, "transactionCapacity")
 		if !ok || batch <= limit {
 			continue
@@ -277,15 +283,6 @@ func (b *builder) tooLarge(c *survivor, built, ch *topologies.Component, batch, 
 	}
 	b.fault(b.a.name, "SL0127", b.dropped(), at, fmt.Sprintf("%s: %s is above transactionCapacity %d of channel %q", c.title(), what, limit, ch.Name),
 		fmt.Sprintf("set %s.channels.%s.transactionCapacity = %d", b.a.name, ch.Name, batch), "drop this "+singular[c.word], related)
-}
-
-func (b *builder) channel(name string) *topologies.Component {
-	for i := range b.out.Channels {
-		if b.out.Channels[i].Name == name {
-			return &b.out.Channels[i]
-		}
-	}
-	return nil
 }
 
 // idleChannels takes channels away that nothing uses, as Flume does, and

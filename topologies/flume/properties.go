@@ -12,8 +12,8 @@ import (
 
 // Bounds of what is read.
 const (
-	fileBytesMax = 8 << 20   // of all files together
-	keysMax      = 1_000_000 // of all files together
+	fileBytesMax = 8 << 20 // of all files together
+	keysMax      = 100_000 // of all files together
 )
 
 // Property is one property as it stands in a file, without its escapes.

@@ -116,8 +116,9 @@ type reader struct {
 	entries  []*entry
 	agents   []*agent
 	byName   map[string]*agent
-	omitted  int // remarks beyond remarksMax
-	hints    int // hints that may still be looked for
+	failed   map[string]bool // agents with an error
+	omitted  int             // remarks beyond remarksMax
+	hints    int             // hints that may still be looked for
 	sub      substitutor
 	faults   []topologies.Fault
 	records  []record
@@ -129,7 +130,7 @@ func newReader(o Options, repaired bool) *reader {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	return &reader{o: o, repaired: repaired, byName: map[string]*agent{}, hints: hintsMax, sub: substitutor{
+	return &reader{o: o, repaired: repaired, byName: map[string]*agent{}, failed: map[string]bool{}, hints: hintsMax, sub: substitutor{
 		env: o.Env, sys: o.Sys, now: now, budget: expandedMax,
 		props: map[string]string{}, used: map[string]bool{},
 		legacy: o.Sys["propertiesImplementation"] == "org.apache.flume.node.EnvVarResolverProperties",
@@ -137,10 +138,10 @@ func newReader(o Options, repaired bool) *reader {
 }
 
 // Bounds of what is said about a configuration, so that one of a million
-// mistakes is judged in seconds too. Errors are always kept.
+// mistakes is judged in seconds too. An agent's first error is always kept.
 const (
 	remarksMax = 2000
-	hintsMax   = 500
+	hintsMax   = 200
 )
 
 // didYouMean is a hint with the nearest of names, or none.
@@ -169,10 +170,11 @@ func (t text) span() span { return span{t.pos(0), t.end(0, len(t.s))} }
 
 // fault notes what is wrong. agent is whose fault it is.
 func (r *reader) fault(agent, code string, s topologies.Severity, at span, message, hint, flume string, related ...topologies.Related) {
-	if s != topologies.Error && len(r.faults) >= remarksMax {
+	if len(r.faults) >= remarksMax && (s != topologies.Error || r.failed[agent]) {
 		r.omitted++
 		return
 	}
+	r.failed[agent] = r.failed[agent] || s == topologies.Error
 	r.faults = append(r.faults, topologies.Fault{Code: code, Severity: s, Agent: agent, Pos: at.pos, End: at.end,
 		Message: message, Hint: hint, Flume: flume, Related: related})
 }
@@ -267,7 +269,7 @@ func (r *reader) wanted(file string) {
 	hint := "every key begins with the agent's name: a1.sources = r1"
 	if len(names) > 0 {
 		var places []string
-		for _, a := range r.agents {
+		for _, a := range r.agents[:min(len(r.agents), namesMax)] {
 			places = append(places, fmt.Sprintf("%s (line %d)", a.name, a.first.name.pos(0).Line))
 		}
 		message += "; it has: " + strings.Join(places, ", ")

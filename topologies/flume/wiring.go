@@ -44,11 +44,14 @@ func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
 	return fits
 }
 
+// namesMax bounds the names that a message lists.
+const namesMax = 20
+
 // notAttached says that a selector names a channel that its source does not
 // have. It is false where that costs the source.
 func (b *builder) notAttached(c *survivor, w text, mapped bool) bool {
 	var names []string
-	for _, own := range c.to {
+	for _, own := range c.to[:min(len(c.to), namesMax)] {
 		names = append(names, own.s)
 	}
 	message := fmt.Sprintf("%s: the selector names channel %q, which the source does not have", c.title(), w.s)
@@ -61,15 +64,23 @@ func (b *builder) notAttached(c *survivor, w text, mapped bool) bool {
 	return true
 }
 
+// groups builds the sink groups.
+func (b *builder) groups(groups []*survivor) {
+	b.running = map[string]bool{}
+	for _, s := range b.out.Sinks {
+		b.running[s.Name] = true
+	}
+	for _, g := range groups {
+		b.group(g)
+	}
+	b.out.Sinks = slices.DeleteFunc(b.out.Sinks, func(s topologies.Component) bool { return !b.running[s.Name] })
+}
+
 // group builds a sink group from the sinks that are left.
 func (b *builder) group(g *survivor) {
 	out := topologies.Group{Name: g.name, Pos: g.span().pos}
-	running := map[string]bool{}
-	for _, s := range b.out.Sinks {
-		running[s.Name] = true
-	}
 	for _, w := range g.to {
-		if running[w.s] {
+		if b.running[w.s] {
 			out.Sinks = append(out.Sinks, w.s)
 		}
 	}
@@ -95,7 +106,9 @@ func (b *builder) group(g *survivor) {
 // lose takes sinks away together with their group: Flume has already taken them
 // out of the sinks that run on their own.
 func (b *builder) lose(sinks []string) {
-	b.out.Sinks = slices.DeleteFunc(b.out.Sinks, func(s topologies.Component) bool { return slices.Contains(sinks, s.Name) })
+	for _, name := range sinks {
+		delete(b.running, name)
+	}
 }
 
 // processor is the kind of a group's processor; nil where the group's one sink
@@ -163,13 +176,13 @@ func (b *builder) unknownOfGroup(g *survivor, kind *kinds.Kind, values map[strin
 
 // priorities remarks on failover priorities that do not say what they seem to.
 func (b *builder) priorities(g *survivor, out topologies.Group) {
-	taken := map[int64]*setting{}
+	taken, members := map[int64]*setting{}, setOf(g.to)
 	for _, s := range g.order {
 		sink, ok := strings.CutPrefix(s.name, "processor.priority.")
 		if !ok || out.Processor.Name != "failover" {
 			continue
 		}
-		if !slices.Contains(out.Sinks, sink) {
+		if !members[sink] {
 			k := s.entry.name
 			at := span{k.pos(len(k.s) - len(sink)), k.end(len(k.s)-len(sink), len(k.s))}
 			b.fault(b.a.name, "SL0120", topologies.Warning, at, fmt.Sprintf("%s gives a priority to %q, which is no sink of it", g.title(), sink),
