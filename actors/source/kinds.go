@@ -8,10 +8,12 @@ import (
 
 // makers lists every source by the name of its kind in topologies/kinds.
 var makers = map[string]func(topologies.Settings, Env) (Source, error){
-	"netcat":  newNetcat,
-	"seq":     newSeq,
-	"stress":  newStress,
-	"taildir": newTaildir,
+	"netcat":    newNetcat,
+	"seq":       newSeq,
+	"stress":    newStress,
+	"syslogtcp": newSyslogTCP,
+	"syslogudp": newSyslogUDP,
+	"taildir":   newTaildir,
 }
 
 // New makes the source whose kind the settings are of.
