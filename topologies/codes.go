@@ -1,7 +1,6 @@
 package topologies
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -10,11 +9,24 @@ import (
 // it matters, what to do.
 func Explain(code string) (string, bool) {
 	text, ok := explanations[strings.ToUpper(code)]
+	if !ok {
+		text, ok = valueExplanations[strings.ToUpper(code)]
+	}
 	return strings.TrimSpace(text), ok
 }
 
 // Codes lists all codes, sorted.
-func Codes() []string { return slices.Sorted(maps.Keys(explanations)) }
+func Codes() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for _, texts := range []map[string]string{explanations, valueExplanations} {
+			for code := range texts {
+				if !yield(code) {
+					return
+				}
+			}
+		}
+	})
+}
 
 // explanations holds every code in use. SL01xx are about the file and how its
 // components are wired, SL03xx about values. A number is never used again.

@@ -207,12 +207,12 @@ func TestEveryCodeInUseIsExplainedAndEveryExplanationIsOfUse(t *testing.T) {
 	used := literals(t)
 	for code, path := range used {
 		if text, ok := topologies.Explain(code); !ok || len(text) < 100 {
-			t.Errorf("%s uses %s, which codes.go does not explain", path, code)
+			t.Errorf("%s uses %s, which no text explains", path, code)
 		}
 	}
 	for _, code := range topologies.Codes() {
 		if _, ok := used[code]; !ok {
-			t.Errorf("codes.go explains %s, which nothing uses", code)
+			t.Errorf("a text explains %s, which nothing uses", code)
 		}
 	}
 	if _, ok := topologies.Explain("SL0000"); ok {

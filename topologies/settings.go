@@ -37,6 +37,16 @@ type Value struct {
 	Text string
 	Pos  Pos // of the value; Column 0 where it was substituted
 	Key  Pos // of the key
+	// Secret is true for what came out of a file: no message may show it.
+	Secret bool
+}
+
+// Shown is the text as a message may show it.
+func (v Value) Shown() string {
+	if v.Secret {
+		return "***"
+	}
+	return v.Text
 }
 
 // Settings are the properties of one component, with the defaults of its kind.
@@ -86,6 +96,18 @@ func (s Settings) Value(name string) (Value, bool) {
 	return v, ok
 }
 
+// Values are all properties as they stand in the file, by name. The map is a
+// copy.
+func (s Settings) Values() map[string]Value {
+	values := map[string]Value{}
+	for k, v := range s.values {
+		if rest, ok := strings.CutPrefix(k, s.prefix); ok {
+			values[rest] = v
+		}
+	}
+	return values
+}
+
 // String is the property's text, or its default.
 func (s Settings) String(name string) string {
 	if v, ok := s.values[s.prefix+name]; ok {
@@ -116,7 +138,7 @@ func (s Settings) Int64(name string) int64 {
 	why := ""
 	switch {
 	case err != nil:
-		n, why = 0, fmt.Sprintf("%q is not a whole number", text)
+		n, why = 0, fmt.Sprintf("%q is not a whole number", s.shown(name, text))
 	case p != nil && (p.Min != 0 || p.Max != 0) && (n < p.Min || n > p.Max):
 		why = fmt.Sprintf("%d is out of range: %d to %d", n, p.Min, p.Max)
 	}
@@ -128,6 +150,14 @@ func (s Settings) Int64(name string) int64 {
 		s.fail(name, why)
 	}
 	return n
+}
+
+// shown is text as a message may show it.
+func (s Settings) shown(name, text string) string {
+	if s.values[s.prefix+name].Secret {
+		return "***"
+	}
+	return text
 }
 
 // property is the entry of the kind's table for name, or nil.
@@ -147,7 +177,7 @@ func (s Settings) Float(name string) float64 {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		s.fail(name, fmt.Sprintf("%q is not a number", text))
+		s.fail(name, fmt.Sprintf("%q is not a number", s.shown(name, text)))
 	}
 	return f
 }
