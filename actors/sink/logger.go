@@ -52,27 +52,11 @@ func (l *logger) Close() error { return nil }
 // appendEvent writes record i as Flume prints an event.
 func appendEvent(dst []byte, s *record.Slab, i, bytesMax int) []byte {
 	dst = append(dst, "{ headers:"...)
-	dst = appendHeaderMap(dst, s, i)
+	dst = appendJavaMap(dst, s, i)
 	dst = append(dst, " body:"...)
 	body := s.Body(i)
 	dst = appendHexDump(dst, body[:min(len(body), bytesMax)])
 	return append(dst, " }"...)
-}
-
-// appendHeaderMap writes the headers of record i as Java prints a map.
-func appendHeaderMap(dst []byte, s *record.Slab, i int) []byte {
-	dst = append(dst, '{')
-	first := true
-	for key, value := range s.Headers(i) {
-		if !first {
-			dst = append(dst, ", "...)
-		}
-		first = false
-		dst = append(dst, key...)
-		dst = append(dst, '=')
-		dst = append(dst, value...)
-	}
-	return append(dst, '}')
 }
 
 const (
