@@ -46,6 +46,7 @@ type files struct {
 
 	mu      sync.Mutex
 	roots   map[string]*os.Root
+	moved   []*os.Root         // of directories that are gone by now
 	next    uint64             // number of the next file's key
 	live    map[*file]struct{} // all that are made and not yet ready
 	dirty   []*file            // written since the last Pending
@@ -212,7 +213,8 @@ func (s *files) write(ctx context.Context) error {
 	for _, f := range s.touched {
 		s.env.Counters.BytesWrote.Add(f.size - f.before)
 		f.touched = false
-		if !f.queued {
+		// An empty file waits for no commit: its intent says all about it.
+		if !f.queued && f.size != f.before {
 			f.queued = true
 			s.dirty = append(s.dirty, f)
 		}

@@ -113,6 +113,7 @@ func syncDirs(dirs []dirEntry) error {
 
 // ownRoot is the root of new files; it is made where it is missing.
 func (s *files) ownRoot() (*os.Root, error) {
+	s.dropMoved(s.dir)
 	root, err := s.rootOf(s.dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return root, err
@@ -133,6 +134,25 @@ func (s *files) ownRoot() (*os.Root, error) {
 	}
 	s.mu.Unlock()
 	return s.rootOf(s.dir)
+}
+
+// dropMoved forgets the root of dir when another directory, or none, is called
+// so by now: somebody has removed the one that was open, and made it anew. What
+// is still to be done in the old one keeps it open.
+func (s *files) dropMoved(dir string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root := s.roots[dir]
+	if root == nil {
+		return
+	}
+	was, err := root.Stat(".")
+	is, errNow := os.Stat(dir)
+	if err == nil && errNow == nil && os.SameFile(was, is) {
+		return
+	}
+	s.moved = append(s.moved, root)
+	delete(s.roots, dir)
 }
 
 // rootOf opens dir, once. Nothing that is named by a record's headers can lead
@@ -157,6 +177,10 @@ func (s *files) closeRoots() {
 		_ = root.Close()
 	}
 	clear(s.roots)
+	for _, root := range s.moved {
+		_ = root.Close()
+	}
+	s.moved = nil
 }
 
 // makeDirs makes dir and its parents below root.

@@ -8,7 +8,7 @@ import (
 
 // LimitFiles makes writes beyond byte limit of any file fail, those that cross
 // it after a part: a full disk in small. lift ends that. The limit holds for
-// the whole process, so tests that use it do not run in parallel.
+// the whole process: use it only where Apart answers true.
 func LimitFiles(t *testing.T, limit int64) (lift func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,16 +31,31 @@ type node struct {
 	sink    sink.Sink
 	durable bool
 	stopAt  int // the step at which the process ends; 0: none
-	steps   int
-	stopped atomic.Bool
 	process *process
 
-	mu sync.Mutex // guards steps and state: a sink may keep state beside its calls
+	mu    sync.Mutex // guards steps and state: a sink may keep state beside its calls
+	steps int
 }
 
-// process is what one open started. Once it has crashed its sink can keep
-// nothing any more.
-type process struct{ crashed atomic.Bool }
+// process is what one open started. From the step on at which it ends, every
+// goroutine that reaches the node is held there, with the locks it has, as if
+// it did not run any more.
+type process struct {
+	ended   chan struct{} // closed when the process ends
+	end     sync.Once
+	release chan struct{} // closed when the test is over
+}
+
+func (p *process) stop() { p.end.Do(func() { close(p.ended) }) }
+
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 func newNode(t *testing.T, target Target, records int) *node {
 	n := &node{t: t, target: target, state: sink.State{}, replays: true, random: rand.New(rand.NewPCG(1, 2))}
@@ -64,12 +77,14 @@ func (n *node) done() bool { return n.settled == len(n.records) }
 // is not settled.
 func (n *node) open() {
 	n.t.Helper()
-	n.taken, n.steps = n.settled, 0
-	n.stopped.Store(false)
-	p := &process{}
-	n.process = p
+	p := &process{ended: make(chan struct{}), release: make(chan struct{})}
+	n.mu.Lock()
+	n.taken, n.steps, n.process = n.settled, 0, p
+	state := cloned(n.state)
+	n.mu.Unlock()
 	s, err := n.target.New(sink.Env{
-		Log: quiet(), Agent: "a1", Name: "k1", State: cloned(n.state), Keep: func(_ context.Context, state sink.State) error { return n.keep(p, state) }, Replays: n.replays, Counters: &sink.Counters{},
+		Log: quiet(), Agent: "a1", Name: "k1", State: state, Replays: n.replays, Counters: &sink.Counters{},
+		Keep: func(_ context.Context, state sink.State) error { return n.keep(p, state) },
 		DeadLetter: func(_ *record.Slab, i int, code, reason string) {
 			n.t.Errorf("record %d went to the dead letters: %s: %s", i, code, reason)
 		},
@@ -84,24 +99,31 @@ func (n *node) open() {
 // crash leaves the sink as it is, and never speaks to it again until the test
 // is over.
 func (n *node) crash() {
-	n.process.crashed.Store(true)
-	left := n.sink
-	n.t.Cleanup(func() { _ = left.Close() })
+	left, p := n.sink, n.process
+	p.stop()
+	n.t.Cleanup(func() {
+		close(p.release)
+		_ = left.Close()
+	})
 	n.sink = nil
 }
 
+// held is after what time a call that does not come back counts as held.
+const held = 30 * time.Millisecond
+
 func (n *node) close() {
 	n.t.Helper()
-	if err := n.call(n.sink.Close); err != nil {
-		n.t.Fatalf("close the sink: %v", err)
+	if !n.closed() {
+		n.t.Fatal("the process ended while the sink was closed")
 	}
 }
 
 // closed closes the sink, and says whether the process lived to see that.
 func (n *node) closed() bool {
 	n.t.Helper()
-	err := n.call(n.sink.Close)
-	if n.stopped.Load() {
+	left := n.sink
+	err := n.call(left.Close)
+	if n.ended() {
 		return false
 	}
 	if err != nil {
@@ -110,41 +132,53 @@ func (n *node) closed() bool {
 	return true
 }
 
+func (n *node) ended() bool { return n.process.hasEnded() }
+
 // keep is Env.Keep of the sink that p started: it commits state on its own.
 func (n *node) keep(p *process, state sink.State) error {
-	if p.crashed.Load() {
-		return errStopped
-	}
-	n.pass()
-	n.merge(state)
-	n.pass()
-	return nil
-}
-
-// pass is a step at which the process may end. Inside a call of the sink the
-// goroutine ends there, so that nothing the sink would do afterwards is done.
-func (n *node) pass() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.steps++
-	if n.stopped.Load() || n.steps == n.stopAt {
-		n.stopped.Store(true)
-		runtime.Goexit()
+	lives := n.pass(p)
+	if lives {
+		n.merge(state)
+		lives = n.pass(p)
 	}
+	n.mu.Unlock()
+	if lives {
+		return nil
+	}
+	<-p.release
+	return errStopped
 }
 
-// call runs fn, a call of the sink, which must come back.
+// pass is a step at which the process may end, and says whether it lives. Under
+// mu.
+func (n *node) pass(p *process) bool {
+	if p != n.process {
+		return false
+	}
+	if n.steps++; n.steps == n.stopAt {
+		p.stop()
+	}
+	return !p.hasEnded()
+}
+
+// call runs fn, a call of the sink, which must come back unless the process
+// ends before.
 func (n *node) call(fn func() error) error {
 	n.t.Helper()
 	result := make(chan error, 1)
-	go func() {
-		err := errStopped
-		defer func() { result <- err }()
-		err = fn()
-	}()
+	go func() { result <- fn() }()
 	select {
 	case err := <-result:
 		return err
+	case <-n.process.ended:
+		// Another goroutine of the sink reached the end. What this one has begun
+		// must not go on beside the next process: it ends soon, or is held, too.
+		select {
+		case <-result:
+		case <-time.After(held):
+		}
+		return errStopped
 	case <-time.After(patience):
 		n.t.Fatal("a call of the sink did not return")
 		return nil
@@ -182,7 +216,7 @@ func (n *node) commitBeside(p *part) bool {
 // deliver gives the sink the next records and says whether the process lives.
 func (n *node) deliver() bool {
 	n.t.Helper()
-	if n.stopped.Load() {
+	if n.ended() {
 		return false
 	}
 	batch, release := n.batch(n.taken, 1+n.random.IntN(40))
@@ -190,8 +224,9 @@ func (n *node) deliver() bool {
 	if batch.Len() == 0 {
 		return true
 	}
-	err := n.call(func() error { return n.sink.Deliver(n.t.Context(), batch) })
-	if n.stopped.Load() {
+	s := n.sink
+	err := n.call(func() error { return s.Deliver(n.t.Context(), batch) })
+	if n.ended() {
 		return false
 	}
 	if err != nil {
@@ -203,8 +238,9 @@ func (n *node) deliver() bool {
 
 // survives is a step outside the sink.
 func (n *node) survives() bool {
-	_ = n.call(func() error { n.pass(); return nil })
-	return !n.stopped.Load()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pass(n.process)
 }
 
 // part is what is pending, with the records it stands for.
@@ -227,7 +263,10 @@ func (p *part) sync() {
 func (n *node) pending() *part {
 	p := &part{until: n.taken}
 	if d, ok := n.sink.(sink.Durable); ok {
-		_ = n.call(func() error { p.pending = d.Pending(); return nil })
+		pending := make(chan sink.Pending, 1)
+		if n.call(func() error { pending <- d.Pending(); return nil }) == nil {
+			p.pending = <-pending
+		}
 	}
 	if !n.survives() {
 		return nil
@@ -238,7 +277,7 @@ func (n *node) pending() *part {
 // commit makes p durable and settles its records together with its state.
 func (n *node) commit(p *part) {
 	n.t.Helper()
-	if p == nil || n.stopped.Load() {
+	if p == nil || n.ended() {
 		return
 	}
 	p.sync()
@@ -248,17 +287,18 @@ func (n *node) commit(p *part) {
 	if !n.survives() {
 		return
 	}
+	n.mu.Lock()
 	n.merge(p.state)
+	n.mu.Unlock()
 	n.settled = p.until
-	if n.survives() && p.pending != nil {
-		_ = n.call(func() error { p.pending.Committed(); return nil })
+	if pending := p.pending; n.survives() && pending != nil {
+		_ = n.call(func() error { pending.Committed(); return nil })
 		n.survives()
 	}
 }
 
+// merge commits state. Under mu.
 func (n *node) merge(state sink.State) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	for name, value := range state {
 		if value == nil {
 			delete(n.state, name)
@@ -287,8 +327,8 @@ func (n *node) batch(first, count int) (*sink.Batch, func()) {
 		Views: []record.View{{Slab: a, Count: half}, {Slab: b, First: 1, Count: len(bodies) - half}},
 	}
 	return batch, func() {
-		if n.stopped.Load() {
-			return // the sink's goroutine may have ended in the middle of its work
+		if n.ended() {
+			return // the sink's goroutine may be held in the middle of its work
 		}
 		a.Release()
 		b.Release()

@@ -114,6 +114,9 @@ func failedBatch(t *testing.T, target Target) {
 	if target.Break == nil {
 		t.Skip("this target cannot be broken")
 	}
+	if !Apart(t) {
+		return
+	}
 	n := newNode(t, target, 300)
 	n.open()
 	n.step()
@@ -128,6 +131,9 @@ func failedBatch(t *testing.T, target Target) {
 func failureThenCrash(t *testing.T, target Target) {
 	if target.Break == nil {
 		t.Skip("this target cannot be broken")
+	}
+	if !Apart(t) {
+		return
 	}
 	n := newNode(t, target, 300)
 	n.open()
@@ -156,10 +162,10 @@ func crashEverywhere(t *testing.T, target Target) {
 		n.add(60)
 		n.stopAt = stopAt
 		n.open()
-		for !n.done() && !n.stopped.Load() {
+		for !n.done() && !n.ended() {
 			n.step()
 		}
-		if !n.stopped.Load() && n.closed() {
+		if !n.ended() && n.closed() {
 			n.expectDelivered()
 			t.Logf("stopped at each of %d steps", stopAt-1)
 			return
