@@ -183,7 +183,7 @@ func (r *reader) referenceHint(ref string) string {
 	if _, set := r.o.Env[name]; set {
 		return "write ${env:" + name + "} for the variable of the environment"
 	}
-	if len(r.entries) > 1000 {
+	if len(r.entries) > hintNamesMax {
 		return ""
 	}
 	var keys []string

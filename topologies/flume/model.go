@@ -178,10 +178,11 @@ func (c *component) set(name string, from int, e *entry) {
 	c.props[name] = s
 }
 
-// names are the components of a kind that have properties.
+// names are the components of a kind that have properties, as many as a hint
+// can be looked for in.
 func (a *agent) names(word string) []string {
 	var out []string
-	for _, c := range a.parts[word] {
+	for _, c := range a.parts[word][:min(len(a.parts[word]), hintNamesMax)] {
 		out = append(out, c.name)
 	}
 	return out

@@ -140,8 +140,9 @@ func newReader(o Options, repaired bool) *reader {
 // Bounds of what is said about a configuration, so that one of a million
 // mistakes is judged in seconds too. An agent's first error is always kept.
 const (
-	remarksMax = 2000
-	hintsMax   = 200
+	remarksMax   = 2000
+	hintsMax     = 200
+	hintNamesMax = 500
 )
 
 // didYouMean is a hint with the nearest of names, or none.
@@ -154,7 +155,7 @@ func (r *reader) didYouMean(word string, names []string) string {
 
 // nearest is didYouMean for a set of names.
 func (r *reader) nearest(word string, names map[string]bool) string {
-	if r.hints <= 0 {
+	if r.hints <= 0 || len(names) > hintNamesMax {
 		return ""
 	}
 	return r.didYouMean(word, slices.Sorted(maps.Keys(names)))
