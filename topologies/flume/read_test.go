@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -58,4 +59,30 @@ func faultOf(t *testing.T, p *flume.Parsed, code string) topologies.Fault {
 		t.Fatalf("got %d faults %s, want 1; all: %v", len(found), code, p.Faults)
 	}
 	return found[0]
+}
+
+func TestExamplesHaveNoFaults(t *testing.T) {
+	for _, conf := range goldenFiles(t, "../examples/*.conf") {
+		p := read(t, readFile(t, conf), flume.Options{Sys: map[string]string{"demo.dir": t.TempDir()}})
+		for _, f := range p.Faults {
+			if f.Code != "SL0138" { // the article's own way
+				t.Errorf("%s: %v", conf, f)
+			}
+		}
+		if len(p.Topology.Agents) == 0 {
+			t.Errorf("%s has no agent", conf)
+		}
+	}
+}
+
+func TestTheReadmeSpeaksOfCodesThatThereAre(t *testing.T) {
+	codes := regexp.MustCompile(`SL\d{4}`).FindAllString(readFile(t, "README.md"), -1)
+	for _, code := range codes {
+		if _, ok := topologies.Explain(code); !ok {
+			t.Errorf("README.md speaks of %s, which is no code", code)
+		}
+	}
+	if len(codes) < 20 {
+		t.Errorf("README.md speaks of %d codes only", len(codes))
+	}
 }
