@@ -75,12 +75,16 @@ func copyBadger(from, to string, link bool) error {
 	return nil
 }
 
-// copyFile copies without the zeros at the end: memtable logs are 64 MiB long
-// from the start.
+// copyFile copies a memtable's log without the zeros at its end, for it is
+// 64 MiB long from the start, and every other file as it is: a table ends with
+// the length of its checksum.
 func copyFile(src, dst string) error {
 	b, err := os.ReadFile(src)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(dst, append(bytes.TrimRight(b, "\x00"), make([]byte, min(64, len(b)))...), 0o600)
+	if ext := filepath.Ext(src); ext == ".mem" || ext == ".vlog" {
+		b = append(bytes.TrimRight(b, "\x00"), make([]byte, min(64, len(b)))...)
+	}
+	return os.WriteFile(dst, b, 0o600)
 }
