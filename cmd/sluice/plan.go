@@ -46,18 +46,18 @@ func showOutcome(cmd *cobra.Command, form string, d admin.Definition, o admin.Ou
 		topologies.RenderFaults(cmd.ErrOrStderr(), o.Faults, d.Source)
 		fmt.Fprintln(cmd.ErrOrStderr())
 	}
-	return writePlan(cmd.OutOrStdout(), o.Plan)
+	return writePlan(cmd.OutOrStdout(), d.Name, o.Plan)
 }
 
-func writePlan(w io.Writer, p admin.Plan) error {
-	marks := map[string]string{admin.Start: "+", admin.Stop: "-", admin.Restart: "~", admin.Keep: "="}
+func writePlan(w io.Writer, name string, p topologies.Plan) error {
+	marks := map[topologies.Action]string{topologies.Start: "+", topologies.Stop: "-", topologies.Restart: "~", topologies.Adjust: "~", topologies.Keep: "="}
 	var rows [][]string
 	for _, c := range p.Changes {
-		rows = append(rows, []string{marks[c.Action] + " " + c.Action, c.Part, c.Why})
+		rows = append(rows, []string{marks[c.Action] + " " + string(c.Action), c.Part(), c.Why})
 	}
 	if err := table(w, "ACTION PART WHY", rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", p.Name, p.Summary())
+	_, err := fmt.Fprintf(w, "%s: %s\n", name, p)
 	return err
 }

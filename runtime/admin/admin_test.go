@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/actors/agent"
 	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/topologies"
+	"github.com/sluicehq/sluice/topologies/kinds"
 )
 
 // node is a Node without actors: it remembers what was asked of it.
@@ -36,11 +37,11 @@ func (n *node) Status() admin.Status {
 	return n.st
 }
 
-func (n *node) Deploy(_ context.Context, t *topologies.Topology) (admin.Plan, error) {
+func (n *node) Deploy(_ context.Context, t *topologies.Topology) (topologies.Plan, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.refuse != nil {
-		return admin.Plan{}, n.refuse
+		return topologies.Plan{}, n.refuse
 	}
 	n.deploys = append(n.deploys, t)
 	return planOf(t), nil
@@ -75,10 +76,10 @@ func (n *node) KillActor(path string) error {
 	return nil
 }
 
-func planOf(t *topologies.Topology) admin.Plan {
-	p := admin.Plan{Name: t.Name}
+func planOf(t *topologies.Topology) topologies.Plan {
+	var p topologies.Plan
 	for _, a := range t.Agents {
-		p.Changes = append(p.Changes, admin.Change{Part: "agent/" + a.Name, Action: admin.Start})
+		p.Changes = append(p.Changes, topologies.Change{Agent: a.Name, Category: kinds.Source, Name: "r1", Action: topologies.Start})
 	}
 	return p
 }
@@ -104,7 +105,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func setup(t *testing.T, n *node) (*admin.Server, *admin.Deployments) {
 	t.Helper()
-	d := admin.NewDeployments(n, load, func(_, next *topologies.Topology) admin.Plan { return planOf(next) },
+	d := admin.NewDeployments(n, load,
 		filepath.Join(t.TempDir(), "deployed"), quiet)
 	return admin.New(admin.Options{Node: n, Deployments: d, Log: quiet}), d
 }
@@ -215,8 +216,7 @@ func TestTwoDefinitionsCannotRunOneAgent(t *testing.T) {
 
 func TestWhatWasDeployedOverTheAPIComesBackWithTheNode(t *testing.T) {
 	dir, ctx := t.TempDir(), t.Context()
-	diff := func(_, next *topologies.Topology) admin.Plan { return planOf(next) }
-	first := admin.NewDeployments(healthy(), load, diff, dir, quiet)
+	first := admin.NewDeployments(healthy(), load, dir, quiet)
 	for _, name := range []string{"kept/../odd name", "gone"} {
 		if _, _, err := first.Deploy(ctx, definition(name, "agent "+name), admin.FromAPI); err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestWhatWasDeployedOverTheAPIComesBackWithTheNode(t *testing.T) {
 	if err := first.Undeploy(ctx, "gone"); err != nil {
 		t.Fatal(err)
 	}
-	second := admin.NewDeployments(healthy(), load, diff, dir, quiet)
+	second := admin.NewDeployments(healthy(), load, dir, quiet)
 	if err := second.Restore(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -242,12 +242,11 @@ func TestOneDefinitionThatNoLongerRunsDoesNotKeepTheOthersFromIt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte("{torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	diff := func(_, next *topologies.Topology) admin.Plan { return planOf(next) }
-	d := admin.NewDeployments(healthy(), load, diff, dir, quiet)
+	d := admin.NewDeployments(healthy(), load, dir, quiet)
 	if _, _, err := d.Deploy(ctx, definition("b", "agent b"), admin.FromAPI); err != nil {
 		t.Fatal(err)
 	}
-	again := admin.NewDeployments(healthy(), load, diff, dir, quiet)
+	again := admin.NewDeployments(healthy(), load, dir, quiet)
 	if err := again.Restore(ctx); err == nil || !strings.Contains(err.Error(), "a.json") {
 		t.Errorf("got %v, want an error that names a.json", err)
 	}

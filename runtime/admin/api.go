@@ -28,7 +28,7 @@ func (s *Server) topologies(w http.ResponseWriter, _ *http.Request) {
 
 // Outcome is the answer to plan, deploy and reload.
 type Outcome struct {
-	Plan   Plan               `json:"plan"`
+	Plan   topologies.Plan    `json:"plan"`
 	Faults []topologies.Fault `json:"faults,omitempty"` // warnings and notes
 }
 

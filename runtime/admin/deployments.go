@@ -115,7 +115,6 @@ type Deployed struct {
 type Deployments struct {
 	node Node
 	load Loader
-	diff func(old, new *topologies.Topology) Plan
 	dir  string // "" keeps nothing
 	log  *slog.Logger
 
@@ -132,8 +131,8 @@ type running struct {
 }
 
 // NewDeployments are none so far.
-func NewDeployments(node Node, load Loader, diff func(old, new *topologies.Topology) Plan, dir string, log *slog.Logger) *Deployments {
-	return &Deployments{node: node, load: load, diff: diff, dir: dir, log: log, running: map[string]*running{}}
+func NewDeployments(node Node, load Loader, dir string, log *slog.Logger) *Deployments {
+	return &Deployments{node: node, load: load, dir: dir, log: log, running: map[string]*running{}}
 }
 
 // List is what runs, by name.
@@ -158,16 +157,13 @@ func (d *Deployments) get(name string) (running, bool) {
 }
 
 // Plan says what Deploy would do, and what there is to say about the files.
-func (d *Deployments) Plan(def Definition) (Plan, []topologies.Fault, error) {
+func (d *Deployments) Plan(def Definition) (topologies.Plan, []topologies.Fault, error) {
 	t, faults, err := d.read(def)
 	if err != nil {
-		return Plan{}, faults, err
+		return topologies.Plan{}, faults, err
 	}
 	old, _ := d.get(t.Name)
-	if old.topology == nil {
-		old.topology = &topologies.Topology{Name: t.Name}
-	}
-	return d.diff(old.topology, t), faults, nil
+	return topologies.Diff(old.topology, t), faults, nil
 }
 
 func (d *Deployments) read(def Definition) (*topologies.Topology, []topologies.Fault, error) {
@@ -217,7 +213,7 @@ const (
 )
 
 // Deploy runs def: all of it or nothing. On an error what ran before runs on.
-func (d *Deployments) Deploy(ctx context.Context, def Definition, how How) (Plan, []topologies.Fault, error) {
+func (d *Deployments) Deploy(ctx context.Context, def Definition, how How) (topologies.Plan, []topologies.Fault, error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	plan, faults, err := d.deploy(ctx, def, how)
@@ -227,10 +223,10 @@ func (d *Deployments) Deploy(ctx context.Context, def Definition, how How) (Plan
 	return plan, faults, err
 }
 
-func (d *Deployments) deploy(ctx context.Context, def Definition, how How) (Plan, []topologies.Fault, error) {
+func (d *Deployments) deploy(ctx context.Context, def Definition, how How) (topologies.Plan, []topologies.Fault, error) {
 	t, faults, err := d.read(def)
 	if err != nil {
-		return Plan{}, faults, err
+		return topologies.Plan{}, faults, err
 	}
 	plan, err := d.node.Deploy(ctx, t)
 	if err != nil {
@@ -247,7 +243,7 @@ func (d *Deployments) deploy(ctx context.Context, def Definition, how How) (Plan
 	d.mu.Lock()
 	d.running[t.Name] = r
 	d.mu.Unlock()
-	d.log.Info("deployed", "topology", t.Name, "plan", plan.Summary())
+	d.log.Info("deployed", "topology", t.Name, "plan", plan.String())
 	if how == FromAPI {
 		if err := d.keep(def); err != nil {
 			return plan, faults, fmt.Errorf("%s runs, but will not come back with the node: %w", t.Name, err)
@@ -290,18 +286,18 @@ func (d *Deployments) Undeploy(ctx context.Context, name string) error {
 
 // Reload reads the files of the definition called name again and deploys what
 // they say now.
-func (d *Deployments) Reload(ctx context.Context, name string) (Plan, error) {
+func (d *Deployments) Reload(ctx context.Context, name string) (topologies.Plan, error) {
 	r, ok := d.get(name)
 	if !ok {
-		return Plan{}, fmt.Errorf("topology %q: %w", name, ErrNotFound)
+		return topologies.Plan{}, fmt.Errorf("topology %q: %w", name, ErrNotFound)
 	}
 	if !r.watched {
-		return Plan{}, fmt.Errorf("topology %q was deployed over the API; deploy it again to change it", name)
+		return topologies.Plan{}, fmt.Errorf("topology %q was deployed over the API; deploy it again to change it", name)
 	}
 	def, err := ReadDefinition(r.def, r.Files...)
 	if err != nil {
 		d.refused(name, err)
-		return Plan{}, err
+		return topologies.Plan{}, err
 	}
 	plan, _, err := d.Deploy(ctx, def, FromFiles)
 	return plan, err

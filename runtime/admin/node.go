@@ -19,7 +19,7 @@ type Node interface {
 	Status() Status
 	// Deploy makes t the running topology of its name: all of it or nothing,
 	// touching only what differs.
-	Deploy(ctx context.Context, t *topologies.Topology) (Plan, error)
+	Deploy(ctx context.Context, t *topologies.Topology) (topologies.Plan, error)
 	// Undeploy stops and forgets the topology called name.
 	Undeploy(ctx context.Context, name string) error
 	// ActorTree is the supervision tree.
@@ -63,38 +63,6 @@ type StoreStatus struct {
 	Reason   string `json:"reason,omitempty"` // why it is not
 	// FreeBytes is what the volume has left, 0 where it is not known.
 	FreeBytes int64 `json:"freeBytes,omitempty"`
-}
-
-// Plan is what a deployment does to the parts that run.
-type Plan struct {
-	Name    string   `json:"name"`
-	Changes []Change `json:"changes"`
-	// Remarks are what the reader had to say about the files.
-	Remarks []string `json:"remarks,omitempty"`
-}
-
-// Change is one part's fate.
-type Change struct {
-	Part   string `json:"part"`   // "agent/a1/source/r1"
-	Action string `json:"action"` // start, stop, restart or keep
-	Why    string `json:"why,omitempty"`
-}
-
-// The actions of a Change.
-const (
-	Start   = "start"
-	Stop    = "stop"
-	Restart = "restart"
-	Keep    = "keep"
-)
-
-// Summary is the plan in a line: "+2 start, -0 stop, ~1 restart, =14 keep".
-func (p Plan) Summary() string {
-	n := map[string]int{}
-	for _, c := range p.Changes {
-		n[c.Action]++
-	}
-	return fmt.Sprintf("+%d start, -%d stop, ~%d restart, =%d keep", n[Start], n[Stop], n[Restart], n[Keep])
 }
 
 // ActorNode is an actor in the supervision tree.

@@ -18,7 +18,7 @@ type deployed struct {
 	agents chan int
 }
 
-func (d *deployed) Deploy(ctx context.Context, t *topologies.Topology) (admin.Plan, error) {
+func (d *deployed) Deploy(ctx context.Context, t *topologies.Topology) (topologies.Plan, error) {
 	p, err := d.node.Deploy(ctx, t)
 	d.agents <- len(t.Agents)
 	return p, err
@@ -36,7 +36,7 @@ func TestAChangedFileIsDeployedAndABadOneIsNot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := &deployed{healthy(), make(chan int, 10)}
-			d := admin.NewDeployments(n, load, func(_, next *topologies.Topology) admin.Plan { return planOf(next) }, "", quiet)
+			d := admin.NewDeployments(n, load, "", quiet)
 			path := filepath.Join(t.TempDir(), "shop.conf")
 			overwrite(t, path, "agent a1")
 			def, err := admin.ReadDefinition(admin.Definition{}, path)
