@@ -25,3 +25,12 @@ func inode(t *testing.T, path string) uint64 {
 	}
 	return info.Sys().(*syscall.Stat_t).Ino
 }
+
+// setTime makes a file a number of days older than now is to the tests.
+func setTime(t *testing.T, path string, day int) {
+	t.Helper()
+	at := fixedTime.AddDate(0, 0, day)
+	if err := os.Chtimes(path, at, at); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -14,6 +14,10 @@ var makers = map[string]func(topologies.Settings, Env) (Source, error){
 	"syslogtcp": newSyslogTCP,
 	"syslogudp": newSyslogUDP,
 	"taildir":   newTaildir,
+	"seq":       newSeq,
+	"spooldir":  newSpooldir,
+	"stress":    newStress,
+	"taildir":   newTaildir,
 }
 
 // New makes the source whose kind the settings are of.
