@@ -8,6 +8,7 @@ import (
 
 // makers lists every source by the name of its kind in topologies/kinds.
 var makers = map[string]func(topologies.Settings, Env) (Source, error){
+	"http":      newHTTP,
 	"netcat":    newNetcat,
 	"seq":       newSeq,
 	"stress":    newStress,
