@@ -100,8 +100,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Abandon:
 		a.abandon(ctx, m)
 	case Resize:
-		a.Capacity, a.ByteCapacity = m.Capacity, m.ByteCapacity
-		a.grant(ctx)
+		a.resize(ctx, m)
 	case Inspect:
 		ctx.Respond(a.inspect())
 	case *actor.Stopping, *actor.Restarting:
@@ -358,6 +357,12 @@ func (a *Actor) forgetGone(lease uint64) {
 		a.goneRecords -= l.Len()
 		delete(a.gone, lease)
 	}
+}
+
+func (a *Actor) resize(ctx actor.Context, m Resize) {
+	a.Capacity, a.ByteCapacity = m.Capacity, m.ByteCapacity
+	a.capacity.Store(int64(m.Capacity))
+	a.grant(ctx)
 }
 
 func (a *Actor) inspect() Snapshot {

@@ -26,6 +26,12 @@ func (r Ref) Name() string { return r.spec.Name }
 // Durable says that what the channel has taken survives the process.
 func (r Ref) Durable() bool { return r.spec.Log != nil }
 
+// Capacity is how many records the channel can hold.
+func (r Ref) Capacity() int { return int(r.spec.capacity.Load()) }
+
+// KeepAlive is how long whoever cannot read again waits for room.
+func (r Ref) KeepAlive() time.Duration { return r.spec.KeepAlive }
+
 // answerMax is how long a channel that runs may take for an answer that does
 // not wait for the disk or for room. A restart may lie in between.
 const answerMax = 30 * time.Second

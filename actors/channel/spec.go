@@ -2,6 +2,8 @@ package channel
 
 import (
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -17,6 +19,7 @@ type Spec struct {
 	Agent, Name  string
 	Capacity     int // records
 	ByteCapacity int // of bodies, in slots of 100 bytes; 0 is without bound
+	KeepAlive    time.Duration
 	// Window is how many bytes of bodies a durable channel keeps in memory for
 	// its sinks; what is more is read from the log when its turn comes.
 	Window int
@@ -25,6 +28,7 @@ type Spec struct {
 	Log    *persistence.Log // nil: a memory channel
 
 	// ---
+	capacity    atomic.Int64 // Capacity, for others to read
 	lives       uint64
 	known       bool
 	kept        Snapshot
@@ -47,6 +51,7 @@ type Spawner interface {
 // Spawn starts the channel under the caller.
 func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	spec.cursorKey = persistence.ChannelKey(spec.Agent, spec.Name, "cursor")
+	spec.capacity.Store(int64(spec.Capacity))
 	if spec.Window == 0 {
 		spec.Window = WindowDefault
 	}

@@ -1,0 +1,379 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/sluicehq/sluice/actors/ask"
+	"github.com/sluicehq/sluice/actors/channel"
+	"github.com/sluicehq/sluice/actors/supervise"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// drain is one run of a sink or group: it takes leases, delivers them, and
+// commits what was delivered in the background, several leases at a time, so
+// that the next batch is written while the one before is synced.
+type drain struct {
+	*Spec
+	self    *actor.PID
+	end     context.CancelCauseFunc
+	members []*outlet
+	proc    processor
+	dead    *deadLetters
+	waiting bool // noted as BACKOFF
+}
+
+// outlet is one sink of the run with what it has delivered.
+type outlet struct {
+	*Member
+	d       *drain
+	sink    Sink
+	taker   *channel.Taker
+	every   time.Duration // between two commits
+	pending uncommitted
+	commits chan uncommitted
+	done    sync.WaitGroup
+}
+
+// uncommitted are leases that are delivered and not settled.
+type uncommitted struct {
+	life    uint64
+	leases  []uint64
+	records int
+	bytes   int
+	since   time.Time
+	part    Pending // of a Durable sink
+	dead    int
+}
+
+// How much may be delivered before it is committed, and how long it may wait.
+const (
+	commitBytes      = 4 << 20
+	commitBytesMax   = 32 << 20 // here delivering waits for the commit
+	commitLeasesMax  = 1024
+	commitEvery      = 10 * time.Millisecond
+	commitEveryDisk  = 50 * time.Millisecond  // a sink whose files are synced, behind a durable channel
+	commitEveryCache = 100 * time.Millisecond // the same behind a memory channel: the room is free already
+)
+
+// run delivers until ctx ends. An error means that the run cannot go on:
+// what was not committed is offered again, and the next run begins where the
+// last commit was.
+func (d *drain) run(ctx context.Context) (err error) {
+	defer d.drop()
+	names := make([]string, len(d.Members))
+	for i, m := range d.Members {
+		names[i] = m.Name
+	}
+	if d.proc, err = newProcessor(d.Processor, d.Settings, names, d.Compat); err != nil {
+		return err
+	}
+	d.dead = &deadLetters{path: d.DeadLetters}
+	defer d.dead.close()
+	for _, m := range d.Members {
+		d.members = append(d.members, d.open(m))
+	}
+	for ctx.Err() == nil {
+		i, ok, retryAt := d.proc.next(time.Now())
+		if !ok {
+			d.sleep(ctx, retryAt)
+			continue
+		}
+		if err := d.turn(ctx, i); err != nil {
+			return err
+		}
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, errHalted) {
+		return cause
+	}
+	return d.finish()
+}
+
+func (d *drain) open(m *Member) *outlet {
+	o := &outlet{Member: m, d: d, taker: m.Channel.Taker(m.Name), commits: make(chan uncommitted, 1)}
+	o.done.Add(1)
+	go func() {
+		defer o.done.Done()
+		o.commitAll()
+	}()
+	return o
+}
+
+// make makes the sink of an outlet, with the state that it has kept.
+func (o *outlet) make() error {
+	state, err := o.d.state(o.Name)
+	if err != nil {
+		return err
+	}
+	o.sink, err = New(o.Settings, Env{
+		Log: o.d.Log, Agent: o.d.Agent, Name: o.Name, Compat: o.d.Compat, State: state, Replays: o.Replays,
+		Counters: &o.Counters,
+		Keep: func(ctx context.Context, s State) error {
+			return o.Channel.Keep(ctx, o.d.keys(o.Name, s))
+		},
+		DeadLetter: func(batch *record.Slab, i int, code, reason string) {
+			o.d.dead.add(o.Name, batch, i, code, reason)
+			o.Counters.DeadLetters.Add(1)
+			o.pending.dead++
+		},
+	})
+	if err != nil {
+		return err
+	}
+	_, durable := o.sink.(Durable)
+	switch {
+	case !durable:
+		o.every = commitEvery
+	case o.Channel.Durable():
+		o.every = commitEveryDisk
+	default:
+		o.every = commitEveryCache
+	}
+	return nil
+}
+
+// turn lets sink i deliver one batch, or waits until there is one.
+func (d *drain) turn(ctx context.Context, i int) error {
+	o := d.members[i]
+	if o.sink == nil {
+		if err := o.make(); err != nil {
+			o.sink = nil
+			o.Counters.ConnectionFailed.Add(1)
+			d.failed(i, fmt.Errorf("start sink %s: %w", o.Name, err))
+			return nil
+		}
+	}
+	l, err := o.taker.Take(o.Batch)
+	if err != nil {
+		o.Counters.ChannelReadFail.Add(1)
+		d.failed(i, err)
+		return nil
+	}
+	if l == nil {
+		o.Counters.BatchEmpty.Add(1)
+		d.idle(ctx, o)
+		return nil
+	}
+	o.Counters.EventDrainAttempt.Add(int64(l.Records))
+	batch := Batch{Views: l.Views, Channel: o.Channel.Name(), First: l.First}
+	if !o.Channel.Durable() {
+		batch.First = -1
+	}
+	before := o.pending.dead
+	err = o.sink.Deliver(ctx, &batch)
+	l.Release()
+	if err != nil {
+		o.pending.dead = before
+		o.taker.Rollback(l)
+		if ctx.Err() == nil {
+			o.Counters.EventWriteFail.Add(1)
+			d.failed(i, err)
+		}
+		return nil
+	}
+	d.succeeded(i, o, l)
+	return o.hand(ctx)
+}
+
+func (d *drain) failed(i int, err error) {
+	now := time.Now()
+	d.proc.failed(i, now)
+	d.Log.Warn("delivery failed", "sink", d.members[i].Name, "err", err)
+	_, ok, retryAt := d.proc.next(now)
+	if !ok {
+		d.waiting = true
+		d.Tree.Note(d.self, supervise.Backoff, err.Error(), retryAt.Sub(now))
+	}
+}
+
+func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
+	d.proc.succeeded(i, time.Now())
+	if d.waiting {
+		d.waiting = false
+		d.Tree.Note(d.self, supervise.Running, "", 0)
+	}
+	if l.Records == o.Batch {
+		o.Counters.BatchComplete.Add(1)
+	} else {
+		o.Counters.BatchUnderflow.Add(1)
+	}
+	if !o.Channel.Durable() {
+		o.taker.Delivered(l)
+	}
+	p := &o.pending
+	if len(p.leases) == 0 {
+		p.since, p.life = time.Now(), l.Life
+	}
+	p.leases = append(p.leases, l.ID)
+	p.records += l.Records
+	p.bytes += l.Bytes
+}
+
+// idle waits until there is something to take, or to commit.
+func (d *drain) idle(ctx context.Context, o *outlet) {
+	due, any := d.due()
+	if any && !due.After(time.Now()) {
+		d.handAll(ctx)
+		if _, still := d.due(); !still {
+			return
+		}
+		due = time.Now().Add(commitEvery)
+	}
+	if any {
+		short, cancel := context.WithDeadline(ctx, due)
+		defer cancel()
+		ctx = short
+	}
+	_ = o.taker.Await(ctx)
+}
+
+// sleep waits until at, and commits meanwhile what is due.
+func (d *drain) sleep(ctx context.Context, at time.Time) {
+	if _, any := d.due(); any {
+		d.handAll(ctx)
+	}
+	select {
+	case <-time.After(time.Until(at)):
+	case <-ctx.Done():
+	}
+}
+
+// due is when the next commit should be.
+func (d *drain) due() (at time.Time, any bool) {
+	for _, o := range d.members {
+		if len(o.pending.leases) > 0 {
+			if t := o.pending.since.Add(o.every); !any || t.Before(at) {
+				at, any = t, true
+			}
+		}
+	}
+	return at, any
+}
+
+func (d *drain) handAll(ctx context.Context) {
+	for _, o := range d.members {
+		if len(o.pending.leases) > 0 {
+			o.tryHand()
+		}
+	}
+}
+
+// hand gives what is delivered to the committing goroutine when it is time. It
+// waits only when too much is not committed.
+func (o *outlet) hand(ctx context.Context) error {
+	p := &o.pending
+	if p.bytes >= commitBytesMax || len(p.leases) >= commitLeasesMax {
+		select {
+		case o.commits <- o.cut():
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	if p.bytes >= commitBytes || time.Since(p.since) >= o.every {
+		o.tryHand()
+	}
+	return nil
+}
+
+// tryHand hands over unless the committing goroutine has enough to do.
+func (o *outlet) tryHand() {
+	if len(o.commits) == 0 { // this goroutine alone fills it
+		o.commits <- o.cut()
+	}
+}
+
+// cut takes what is delivered, with the sink's part in it.
+func (o *outlet) cut() uncommitted {
+	p := o.pending
+	if durable, ok := o.sink.(Durable); ok {
+		p.part = durable.Pending()
+	}
+	o.pending = uncommitted{}
+	return p
+}
+
+// commitAll commits what it is handed, in order, until there is no more.
+func (o *outlet) commitAll() {
+	asker := ask.NewAsker(o.d.Tree.System())
+	defer asker.Close()
+	broken := false
+	for p := range o.commits {
+		if broken {
+			continue // the run ends; it is offered again
+		}
+		if err := o.commit(asker, p); err != nil {
+			broken = true
+			o.d.end(fmt.Errorf("commit of sink %s: %w", o.Name, err))
+		}
+	}
+}
+
+// commitMax is how long a commit may take before the channel is asked anew.
+const commitMax = time.Minute
+
+func (o *outlet) commit(asker *ask.Asker, p uncommitted) error {
+	c := &channel.Commit{Life: p.life, Leases: p.leases, Dead: p.dead}
+	if p.dead > 0 {
+		if err := o.d.dead.sync(); err != nil {
+			return err
+		}
+	}
+	if p.part != nil {
+		state, err := p.part.Sync()
+		if err != nil {
+			o.d.Fatal(fmt.Errorf("sync the files of sink %s: %w", o.Name, err))
+			return err
+		}
+		c.State = o.d.keys(o.Name, state)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitMax)
+	defer cancel()
+	if err := o.Channel.Commit(ctx, asker, c); err != nil {
+		return err
+	}
+	if p.part != nil {
+		p.part.Committed()
+	}
+	o.Counters.EventDrainSuccess.Add(int64(p.records - p.dead))
+	return nil
+}
+
+// finish commits what is delivered and closes the sinks.
+func (d *drain) finish() error {
+	var errs []error
+	for _, o := range d.members {
+		if len(o.pending.leases) > 0 {
+			o.commits <- o.cut()
+		}
+	}
+	for _, o := range d.members {
+		close(o.commits)
+		o.done.Wait()
+		o.commits = nil
+		if o.sink != nil {
+			errs = append(errs, o.sink.Close())
+			o.sink = nil
+		}
+		o.taker.Close()
+	}
+	d.members = nil
+	return errors.Join(errs...)
+}
+
+// drop ends the run as a crash would: what is not committed is offered again,
+// and the sinks are left as they are for the next run to mend.
+func (d *drain) drop() {
+	for _, o := range d.members {
+		if o.commits != nil {
+			close(o.commits)
+			o.done.Wait()
+		}
+		o.taker.Close()
+	}
+	d.members = nil
+}

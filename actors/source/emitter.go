@@ -1,0 +1,447 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/sluicehq/sluice/actors/ask"
+	"github.com/sluicehq/sluice/actors/channel"
+	"github.com/sluicehq/sluice/actors/source/interceptor"
+	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// errPoisoned is the answer to a batch on which an interceptor panicked.
+var errPoisoned = errors.New("an interceptor panicked")
+
+// windowMax is how many batches of one source may be on their way to the disk.
+const windowMax = 32
+
+// emitter is the Out of one run of a source: interceptors, selector, put.
+type emitter struct {
+	*Spec
+	self    *actor.PID
+	stored  stored
+	names   []string // of the interceptors
+	window  chan struct{}
+	stopped context.CancelCauseFunc // ends the run
+	askers  sync.Pool
+
+	emitting sync.Mutex // keeps the batches of Emit in order
+	mu       sync.Mutex // one batch at a time through what is below
+	chain    []interceptor.Interceptor
+	selector selector
+	routes   routes
+}
+
+// plan is what of a batch goes where.
+type plan struct {
+	required, optional []share
+	dropped            int
+	records            int // of the batch, before anything was dropped
+}
+
+type share struct {
+	channel int // in the source's list
+	batch   *record.Slab
+}
+
+// release gives back what was not handed on.
+func (p *plan) release() {
+	for _, s := range append(p.required, p.optional...) {
+		s.batch.Release()
+	}
+}
+
+// shape runs the interceptors and the selector over batch, whose reference
+// goes into the plan.
+func (e *emitter) shape(batch *record.Slab) (p *plan, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	defer batch.Release()
+	defer func() {
+		if r := recover(); r != nil {
+			e.Tree.System().Root.Send(e.self, poisoned{r, debug.Stack()})
+			err = errPoisoned
+		}
+	}()
+	p = &plan{records: batch.Len()}
+	for i, in := range e.chain {
+		before := batch.Len()
+		if err := in.Intercept(batch); err != nil {
+			return nil, fmt.Errorf("interceptor %s: %w", e.names[i], err)
+		}
+		p.dropped += before - batch.Len()
+		if n := before - batch.Len(); n > 0 {
+			e.drop("interceptor "+e.names[i], n)
+		}
+	}
+	if batch.Len() == 0 {
+		return p, nil
+	}
+	e.selector.choose(batch, &e.routes)
+	if e.routes.dropped > 0 {
+		p.dropped += e.routes.dropped
+		e.drop("selector", e.routes.dropped)
+	}
+	p.required = e.shares(batch, e.routes.required)
+	p.optional = e.shares(batch, e.routes.optional)
+	return p, nil
+}
+
+func (e *emitter) shares(batch *record.Slab, parts []part) []share {
+	var list []share
+	for i := range parts {
+		switch part := &parts[i]; {
+		case part.all:
+			batch.Retain()
+			list = append(list, share{i, batch})
+		case len(part.which) > 0:
+			list = append(list, share{i, batch.Subset(part.which)})
+		}
+	}
+	return list
+}
+
+// Emit is for sources that can read again: it never gives up.
+func (e *emitter) Emit(ctx context.Context, batch *record.Slab, at Checkpoint) error {
+	e.emitting.Lock()
+	defer e.emitting.Unlock()
+	records := batch.Len()
+	e.ledger.begin(records)
+	e.Counters.EventReceived.Add(int64(records))
+	e.Counters.AppendBatchReceived.Add(1)
+	for pause := pauseMin; ; pause = min(2*pause, pauseMax) {
+		batch.Retain() // for another try
+		p, err := e.shape(batch)
+		if err == nil {
+			batch.Release()
+			return e.emit(ctx, p, at)
+		}
+		e.Counters.GenericProcessingFail.Add(1)
+		if !errors.Is(err, errPoisoned) {
+			if err = e.pause(ctx, err, pause); err == nil {
+				continue
+			}
+		}
+		batch.Release()
+		e.ledger.undo(records)
+		return err
+	}
+}
+
+// Times to wait before a batch that was refused is offered again.
+const (
+	pauseMin = 100 * time.Millisecond
+	pauseMax = 5 * time.Second
+)
+
+// pause waits because of why, for all to see.
+func (e *emitter) pause(ctx context.Context, why error, d time.Duration) error {
+	e.Tree.Note(e.self, stateBackoff, why.Error(), d)
+	e.Log.Warn("batch waits", "err", why, "retry", d)
+	select {
+	case <-time.After(d):
+		e.Tree.Note(e.self, stateRunning, "", 0)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// emit puts the shares of a plan that their channels do not have yet. Batches
+// too large for a channel go in pieces, the checkpoint with the last one.
+func (e *emitter) emit(ctx context.Context, p *plan, at Checkpoint) error {
+	e.bestEffort(p)
+	var rest []share
+	for _, s := range p.required {
+		if e.stored.has(e.Channels[s.channel].Name(), at) {
+			s.batch.Release() // since an earlier run
+			continue
+		}
+		rest = append(rest, s)
+	}
+	p.required = rest
+	copies := copiesOf(p.required)
+	e.ledger.route(p.records, p.dropped, copies)
+	pieces := e.pieces(p.required)
+	for i, piece := range pieces {
+		mark := Checkpoint{}
+		if i == len(pieces)-1 {
+			mark = at
+		}
+		if err := e.putForEver(ctx, piece, mark); err != nil {
+			for _, late := range pieces[i+1:] {
+				e.refuse(late)
+			}
+			return err
+		}
+	}
+	e.Counters.EventAccepted.Add(int64(p.records))
+	e.Counters.AppendBatchAccepted.Add(1)
+	return nil
+}
+
+// pieces cuts shares so that none is larger than its channel. A plan that
+// needs no cut, or has no shares, is one piece.
+func (e *emitter) pieces(shares []share) [][]share {
+	n := 1
+	for _, s := range shares {
+		capacity := e.Channels[s.channel].Capacity()
+		n = max(n, (s.batch.Len()+capacity-1)/capacity)
+	}
+	if n == 1 {
+		return [][]share{shares}
+	}
+	list := make([][]share, n)
+	for _, s := range shares {
+		size := (s.batch.Len() + n - 1) / n
+		for i := range list {
+			if from, to := i*size, min((i+1)*size, s.batch.Len()); from < to {
+				list[i] = append(list[i], share{s.channel, s.batch.Subset(indices(from, to))})
+			}
+		}
+		s.batch.Release()
+	}
+	return list
+}
+
+func indices(from, to int) []int {
+	list := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		list = append(list, i)
+	}
+	return list
+}
+
+// putForEver puts shares, whose references it takes over, and tries again
+// until they are taken or ctx ends.
+func (e *emitter) putForEver(ctx context.Context, shares []share, at Checkpoint) error {
+	select {
+	case e.window <- struct{}{}:
+	case <-ctx.Done():
+		e.refuse(shares)
+		return ctx.Err()
+	}
+	for pause := pauseMin; ; pause = min(2*pause, pauseMax) {
+		for _, s := range shares {
+			s.batch.Retain() // the put's own
+		}
+		err := e.put(ctx, shares, at)
+		if err == nil {
+			drain(shares)
+			return nil
+		}
+		if ctx.Err() == nil {
+			e.Counters.ChannelWriteFail.Add(1)
+			err = e.pause(ctx, err, pause)
+		} else {
+			err = ctx.Err()
+		}
+		if err != nil {
+			<-e.window
+			e.refuse(shares)
+			return err
+		}
+	}
+}
+
+// refuse gives up shares: whoever sent their records keeps them.
+func (e *emitter) refuse(shares []share) {
+	e.ledger.refuse(shares)
+	drain(shares)
+}
+
+func drain(shares []share) {
+	for _, s := range shares {
+		s.batch.Release()
+	}
+}
+
+func copiesOf(shares []share) int {
+	n := 0
+	for _, s := range shares {
+		n += s.batch.Len()
+	}
+	return n
+}
+
+// put hands shares to their channels, without waiting for the disk.
+func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error {
+	copies, count := copiesOf(shares), len(shares)
+	named := make([]bool, len(e.Channels))
+	memory := 0
+	list := make([]channel.Share, 0, len(shares))
+	for _, s := range shares {
+		c := e.Channels[s.channel]
+		named[s.channel] = true
+		one := channel.Share{To: c, Batch: s.batch}
+		key := persistence.KV{}
+		if at.Stream != "" {
+			key = persistence.KV{Key: persistence.CheckpointKey(e.Agent, e.Name, c.Name(), keyPut+at.Stream), Value: at.encode()}
+		}
+		if c.Durable() {
+			one.Checkpoint = key
+		} else {
+			memory++
+			one.Mark = &channel.Mark{To: e.self, Key: key}
+		}
+		list = append(list, one)
+	}
+	seq, tracked := uint64(0), at.Stream != ""
+	if tracked {
+		seq = e.flights.add(at, named, memory+1)
+	}
+	for i := range list {
+		if m := list[i].Mark; m != nil {
+			if !tracked {
+				list[i].Mark = nil
+				continue
+			}
+			m.Seq = seq
+		}
+	}
+	done := func(err error) {
+		<-e.window
+		if err != nil {
+			if tracked {
+				e.flights.abort(seq)
+			}
+			e.ledger.lose(copies, count)
+			e.stopped(fmt.Errorf("store a batch: %w", err))
+			return
+		}
+		e.ledger.arrive(copies)
+		if tracked {
+			e.Tree.System().Root.Send(e.self, arrived{seq})
+		}
+	}
+	if len(list) == 0 {
+		done(nil)
+		return nil
+	}
+	a := e.asker()
+	defer e.askers.Put(a)
+	err := channel.Put(ctx, a, e.Spec.Store, list, 0, done)
+	if err != nil && tracked {
+		e.flights.abort(seq)
+	}
+	return err
+}
+
+func (e *emitter) asker() *ask.Asker {
+	if a, ok := e.askers.Get().(*ask.Asker); ok {
+		return a
+	}
+	return ask.NewAsker(e.Tree.System())
+}
+
+// Store is for sources that cannot read again: it returns when every required
+// channel has the batch, or with the reason why none has.
+func (e *emitter) Store(ctx context.Context, batch *record.Slab) error {
+	records := batch.Len()
+	e.ledger.begin(records)
+	e.Counters.EventReceived.Add(int64(records))
+	e.Counters.AppendBatchReceived.Add(1)
+	p, err := e.shape(batch)
+	if err != nil {
+		e.Counters.GenericProcessingFail.Add(1)
+		e.ledger.undo(records)
+		return err
+	}
+	for _, s := range p.required {
+		if e.Whole && s.batch.Len() > e.Channels[s.channel].Capacity() {
+			p.release()
+			e.ledger.undo(records)
+			e.Counters.ChannelWriteFail.Add(1)
+			return fmt.Errorf("channel %s: %w", e.Channels[s.channel].Name(), channel.ErrTooLarge)
+		}
+	}
+	optional := p.optional
+	p.optional = nil
+	e.ledger.route(records, p.dropped, copiesOf(p.required))
+	pieces := e.pieces(p.required)
+	for i, piece := range pieces {
+		if err := e.storeOne(ctx, piece); err != nil {
+			for _, late := range pieces[i:] {
+				e.refuse(late)
+			}
+			drain(optional)
+			e.Counters.ChannelWriteFail.Add(1)
+			return err
+		}
+		drain(piece)
+	}
+	e.bestEffort(&plan{optional: optional})
+	e.Counters.EventAccepted.Add(int64(records))
+	e.Counters.AppendBatchAccepted.Add(1)
+	return nil
+}
+
+// storeOne puts shares and waits until they are stored. It keeps the
+// references of its caller.
+func (e *emitter) storeOne(ctx context.Context, shares []share) error {
+	list := make([]channel.Share, 0, len(shares))
+	copies, wait := 0, time.Duration(0)
+	for _, s := range shares {
+		s.batch.Retain()
+		copies += s.batch.Len()
+		list = append(list, channel.Share{To: e.Channels[s.channel], Batch: s.batch})
+		wait = max(wait, e.Channels[s.channel].KeepAlive())
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	a := e.asker()
+	defer e.askers.Put(a)
+	result := make(chan error, 1)
+	if err := channel.Put(ctx, a, e.Spec.Store, list, max(wait, time.Millisecond), func(err error) { result <- err }); err != nil {
+		return err
+	}
+	if err := <-result; err != nil {
+		return err
+	}
+	e.ledger.arrive(copies)
+	return nil
+}
+
+// bestEffort offers the optional shares of a plan once, without waiting.
+func (e *emitter) bestEffort(p *plan) {
+	for _, s := range p.optional {
+		c := e.Channels[s.channel]
+		n := s.batch.Len()
+		e.ledger.route(0, 0, n)
+		a := e.asker()
+		err := channel.Put(context.Background(), a, e.Spec.Store, []channel.Share{{To: c, Batch: s.batch}}, time.Millisecond, func(err error) {
+			if err != nil {
+				e.ledger.lose(n, 0)
+				return
+			}
+			e.ledger.arrive(n)
+		})
+		e.askers.Put(a)
+		if err != nil {
+			e.ledger.lose(n, 0)
+			e.drop("optional channel "+c.Name(), 0)
+			e.optionalFailed.Add(int64(n))
+			e.Log.Debug("optional channel took nothing", "channel", c.Name(), "err", err)
+		}
+	}
+	p.optional = nil
+}
+
+// drop counts records that a rule left out.
+func (e *emitter) drop(rule string, n int) {
+	v, ok := e.dropped.Load(rule)
+	if !ok {
+		v, _ = e.dropped.LoadOrStore(rule, new(atomic.Int64))
+	}
+	v.(*atomic.Int64).Add(int64(n))
+}
