@@ -118,3 +118,6 @@ func (s *strategy) HandleFailure(_ *actor.ActorSystem, parent actor.Supervisor, 
 		time.AfterFunc(wait, again)
 	}
 }
+
+// Guardian is what becomes of actors that have no parent.
+func (t *Tree) Guardian() actor.SupervisorStrategy { return &strategy{tree: t, policy: Default} }

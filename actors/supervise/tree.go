@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,7 @@ type part struct {
 	row     int       // failures in a row
 	started time.Time // of this run
 	again   func()    // starts a FAILED part anew
+	gone    chan struct{}
 }
 
 // NewTree returns the tree of a system.
@@ -73,7 +75,7 @@ func (t *Tree) started(pid *actor.PID, kind string, m *meter) {
 	now := time.Now()
 	p := t.parts[pid.Id]
 	if p == nil {
-		p = &part{Part: Part{Path: pid.Id, Kind: kind}}
+		p = &part{Part: Part{Path: pid.Id, Kind: kind}, gone: make(chan struct{})}
 		t.parts[pid.Id] = p
 	} else {
 		p.Restarts++
@@ -85,7 +87,24 @@ func (t *Tree) started(pid *actor.PID, kind string, m *meter) {
 func (t *Tree) stopped(pid *actor.PID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.parts, pid.Id)
+	if p := t.parts[pid.Id]; p != nil {
+		close(p.gone)
+		delete(t.parts, pid.Id)
+	}
+}
+
+// AwaitGone returns when no actor has the path any more, or ctx ends.
+func (t *Tree) AwaitGone(ctx context.Context, path string) error {
+	p, err := t.find(path)
+	if err != nil {
+		return nil
+	}
+	select {
+	case <-p.gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop %s: %w", path, ctx.Err())
+	}
 }
 
 // failed notes a panic and says after what time to start anew, or that the
