@@ -11,13 +11,10 @@ var makers = map[string]func(topologies.Settings, Env) (Source, error){
 	"http":      newHTTP,
 	"netcat":    newNetcat,
 	"seq":       newSeq,
+	"spooldir":  newSpooldir,
 	"stress":    newStress,
 	"syslogtcp": newSyslogTCP,
 	"syslogudp": newSyslogUDP,
-	"taildir":   newTaildir,
-	"seq":       newSeq,
-	"spooldir":  newSpooldir,
-	"stress":    newStress,
 	"taildir":   newTaildir,
 }
 
