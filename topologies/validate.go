@@ -22,6 +22,14 @@ func Validate(t *Topology) []Fault {
 	return v.faults
 }
 
+// ValidateComponent says what is wrong with the properties of one component, as
+// far as that can be told without the others.
+func ValidateComponent(category kinds.Category, c *Component) []Fault {
+	v := &validator{}
+	v.component(category, c)
+	return v.faults
+}
+
 // validator gathers the faults of a topology.
 type validator struct {
 	a      *Agent // the one looked at

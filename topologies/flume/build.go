@@ -75,11 +75,8 @@ func (b *builder) component(c *component, category kinds.Category, to []text) (t
 	}
 	ok = b.parts(c, kind, values, "")
 	b.unknown(c, kind, values)
-	if ok = b.numbers(c, kind, values) && ok; !ok {
-		return out, false
-	}
 	out.Settings = topologies.NewSettings(kind, fmt.Sprintf("%s %s.%s", singular[c.word], b.a.name, c.name), values)
-	return out, true
+	return out, b.values(c, category, &out) && ok
 }
 
 // values are the properties of c with their places.

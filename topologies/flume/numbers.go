@@ -1,8 +1,7 @@
 package flume
 
 import (
-	"fmt"
-	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,29 +38,22 @@ func javaNumber(t kinds.Type, s string) (int64, bool) {
 	return n, err == nil
 }
 
-// numbers drops a component with a number that Java cannot read, in the modes
-// that do as Flume does. Otherwise the values are judged together with those of
-// other forms of files.
-func (b *builder) numbers(c *component, kind *kinds.Kind, values map[string]topologies.Value) bool {
+// refusedByFlume are the codes of values for which a component's configure fails
+// in Flume, so that the component is dropped.
+var refusedByFlume = []string{"SL0301", "SL0302", "SL0303", "SL0305", "SL0306", "SL0307"}
+
+// values drops a component with a value that it cannot have, in the modes that
+// do as Flume does. Otherwise values are judged together with those of other
+// forms of files.
+func (b *builder) values(c *component, category kinds.Category, built *topologies.Component) bool {
 	if !b.o.Lenient {
 		return true
 	}
 	ok := true
-	for _, s := range c.order {
-		p, known := kind.Property(s.name)
-		if !known || p.Lenient || p.Support == kinds.Ignored {
-			continue
-		}
-		if _, there := values[s.name]; !there {
-			continue
-		}
-		switch p.Type {
-		case kinds.Int, kinds.Long, kinds.Duration:
-			if _, fine := javaNumber(p.Type, s.value()); !fine {
-				b.fault(b.a.name, "SL0301", topologies.Warning, s.valueSpan(), fmt.Sprintf("%s: %q is not a whole number", c.title(), s.value()),
-					fmt.Sprintf("%s is a number up to %d", s.name, int64(math.MaxInt32)), "drop this "+singular[c.word]+", as sluice does now")
-				ok = false
-			}
+	for _, f := range topologies.ValidateComponent(category, built) {
+		if f.Severity == topologies.Error && slices.Contains(refusedByFlume, f.Code) {
+			b.fault(b.a.name, f.Code, topologies.Warning, span{f.Pos, f.End}, f.Message, f.Hint, "drop this "+singular[c.word]+", as sluice does now")
+			ok = false
 		}
 	}
 	return ok
