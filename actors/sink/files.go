@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,6 +160,14 @@ func (f *file) tail() *[]byte {
 	return &f.out
 }
 
+// cancel takes a file back that is staged and not made yet.
+func (f *file) cancel() {
+	if f.os == nil {
+		f.out, f.finished = nil, true
+		f.set.touched = slices.DeleteFunc(f.set.touched, func(o *file) bool { return o == f })
+	}
+}
+
 // length is the size of f with what is staged.
 func (f *file) length() int64 { return f.size + int64(len(f.out)) }
 
@@ -213,10 +222,13 @@ func (s *files) write(ctx context.Context) error {
 	for _, f := range s.touched {
 		s.env.Counters.BytesWrote.Add(f.size - f.before)
 		f.touched = false
-		// An empty file waits for no commit: its intent says all about it.
-		if !f.queued && f.size != f.before {
+		// An empty file waits for no commit: its intent says all about it. That
+		// a file is to be renamed is committed with the others' lengths.
+		if !f.queued && (f.size != f.before || f.finished && f.rec.Path != f.rec.Final) {
 			f.queued = true
 			s.dirty = append(s.dirty, f)
+		} else if s.settle(f) {
+			s.poke()
 		}
 		if cap(f.out)*len(s.live) > outKept {
 			f.out = nil

@@ -54,3 +54,6 @@ func (l *lineSink) Deliver(ctx context.Context, batch *Batch) error {
 
 func (l *lineSink) Pending() Pending { return l.files.Pending() }
 func (l *lineSink) Close() error     { return l.files.Close() }
+
+// WaitForOrphans returns when an hdfs sink has looked for files left in use.
+func WaitForOrphans(s Sink) { s.(*hdfs).orphans.Wait() }

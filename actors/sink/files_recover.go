@@ -22,8 +22,8 @@ func (s *files) recover() error {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		var rec fileRecord
-		if err := json.Unmarshal(s.env.State[key], &rec); err != nil {
+		rec, err := decodeFileRecord(s.env.State[key])
+		if err != nil {
 			return fmt.Errorf("state %s of sink %s: %w", key, s.env.Name, err)
 		}
 		if err := s.recoverFile(key, rec); err != nil {
@@ -31,6 +31,11 @@ func (s *files) recover() error {
 		}
 	}
 	return nil
+}
+
+func decodeFileRecord(b []byte) (rec fileRecord, err error) {
+	err = json.Unmarshal(b, &rec)
+	return rec, err
 }
 
 func (s *files) recoverFile(key string, rec fileRecord) error {

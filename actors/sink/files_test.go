@@ -60,7 +60,7 @@ func TestFilesHoldEveryRecordOnceWhateverHappens(t *testing.T) {
 						}
 						return lineFiles(t, dir)
 					},
-					Break: func(t *testing.T) func() { return sinktest.LimitFiles(t, 100) },
+					Break: func(t *testing.T) func() { return sinktest.LimitFiles(t, 1000) },
 				}
 			})
 		})

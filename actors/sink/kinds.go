@@ -9,6 +9,7 @@ import (
 // makers lists every sink by the name of its kind in topologies/kinds.
 var makers = map[string]func(topologies.Settings, Env) (Sink, error){
 	"file_roll": newFileRoll,
+	"hdfs":      newHDFS,
 	"logger":    newLogger,
 	"null":      newNull,
 }

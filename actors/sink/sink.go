@@ -104,4 +104,7 @@ type Counters struct {
 	BatchEmpty, BatchUnderflow, BatchComplete                atomic.Int64
 	EventDrainAttempt, EventDrainSuccess                     atomic.Int64
 	EventWriteFail, ChannelReadFail, DeadLetters, BytesWrote atomic.Int64
+	// TimestampMissing counts records whose path needs a time that they do not
+	// carry; the time at which they were read was taken.
+	TimestampMissing atomic.Int64
 }
