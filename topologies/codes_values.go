@@ -133,4 +133,51 @@ Two sources of an agent want the same port.
 
 The second cannot start: Flume tries it again every three seconds for ever, and
 sluice does not begin. Give it a port of its own. Port 0 takes any free one.`,
+
+	"SL0150": `
+A topology in YAML is not built as it should be.
+
+It looks so:
+
+    version: 1
+    agents:
+      a1:
+        sources:
+          r1: {type: seq, channels: [c1]}
+        channels:
+          c1: {type: memory}
+        sinks:
+          k1: {type: logger, channel: c1}
+
+Unknown words are refused, as they are most often misspelt. "sluice schema"
+prints a JSON Schema, with which an editor completes and checks the words.`,
+
+	"SL0151": `
+A reference in a YAML value cannot be resolved.
+
+There are ${env:NAME}, ${env:NAME:-default}, ${sys:key} for -Dkey=value, and
+${file:/path} for a secret in a file of at most 64 KiB. $${ is a plain ${. Other
+than in a properties file, where an unknown reference stays as it is, sluice
+stops.`,
+
+	"SL0152": `
+A YAML file is larger or deeper than sluice reads: 1 MiB, 64 levels, 100,000
+values.
+
+Values that are repeated by aliases count each time. The bounds keep a file that
+is made for it from taking all memory.`,
+
+	"SL0153": `
+A YAML file cannot be parsed.
+
+The place is where the parser noticed; what is wrong often stands a line or two
+before. Look for a tab in the indentation, a missing blank after a colon, or a
+quote that is not closed.`,
+
+	"SL0155": `
+The kinds of files cannot be mixed, or two files define the same thing.
+
+Several files make one topology when all are YAML and each component stands in
+one of them, or when all are in Flume's form, where later files override earlier
+ones.`,
 }
