@@ -61,7 +61,8 @@ The file cannot be read as a properties file.
 A backslash followed by u begins a Unicode escape and needs exactly four
 hexadecimal digits: \u0041. Java, and so Flume, refuses the whole file
 otherwise. It happens to Windows paths (C:\users) and to patterns. Double the
-backslash: C:\\users. A file with zero bytes is no text at all.`,
+backslash: C:\\users. A file with zero bytes is likely
+UTF-16, or no text at all.`,
 
 	"SL0104": `
 Nothing reads this property.

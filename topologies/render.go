@@ -133,8 +133,18 @@ func printable(s string) string {
 	}, s)
 }
 
-// secretLine matches a line whose key names a secret, up to the value.
-var secretLine = regexp.MustCompile(`(?i)^(\s*[^=:#!\s]*(?:password|passwd|pwd|passphrase|secret|token|credential|apikey|api\.key|jaas)[^=:\s]*\s*[=:\s]\s*)\S`)
+// secretWords are what the names of secrets hold.
+const secretWords = `(?:password|passwd|pwd|passphrase|secret|token|credential|apikey|api\.key|jaas)`
+
+var (
+	secretName = regexp.MustCompile(`(?i)` + secretWords)
+	// secretLine matches a line whose key names a secret, up to the value.
+	secretLine = regexp.MustCompile(`(?i)^(\s*[^=:#!\s]*` + secretWords + `[^=:\s]*\s*[=:\s]\s*)\S`)
+)
+
+// IsSecret says whether the value of the property called name is likely one
+// that no message may show.
+func IsSecret(name string) bool { return secretName.MatchString(name) }
 
 // maskSecrets is line n of lines and the one before it (empty for the first),
 // with the values of secrets replaced. What continues a secret is one too.

@@ -83,7 +83,8 @@ func (b *builder) component(c *component, category kinds.Category, to []text) (t
 func (c *component) values() map[string]topologies.Value {
 	out := map[string]topologies.Value{}
 	for name, s := range c.props {
-		v := topologies.Value{Text: s.value(), Pos: s.valueSpan().pos, Key: s.keySpan().pos}
+		v := topologies.Value{Text: s.value(), Pos: s.valueSpan().pos, Key: s.keySpan().pos,
+			Secret: s.entry.secret || topologies.IsSecret(name)}
 		if s.entry.substituted {
 			v.Pos.Column = 0
 		}

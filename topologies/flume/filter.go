@@ -68,7 +68,7 @@ func (r *reader) filterValue(a *agent, e *entry, reference *regexp.Regexp, looku
 	})
 	if value != e.text.s {
 		e.text = text{s: value, file: e.value.file, runs: []run{{0, e.value.pos(0).Line, 0}}}
-		e.substituted = true
+		e.substituted, e.secret = true, true
 	}
 }
 

@@ -13,6 +13,7 @@ type entry struct {
 	name        text // the key, trimmed
 	text        text // the value, resolved and trimmed
 	substituted bool
+	secret      bool      // a config filter brought a part of the value
 	failed      []string  // references that nothing answers
 	err         error     // why the value could not be resolved
 	earlier     *property // the same key before it in the same file

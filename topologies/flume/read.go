@@ -202,8 +202,8 @@ func (r *reader) load(files []File) {
 		}
 		if bytes.IndexByte(f.Data, 0) >= 0 {
 			at := topologies.Pos{File: f.Name, Line: 1 + bytes.Count(f.Data[:bytes.IndexByte(f.Data, 0)], []byte("\n"))}
-			r.fault("", "SL0103", topologies.Error, span{pos: at}, "the file holds a zero byte, so it is no text",
-				"save the file as UTF-8", "read on")
+			r.fault("", "SL0103", topologies.Warning, span{pos: at}, "the file holds a zero byte, so it may be no text, or UTF-16",
+				"save the file as UTF-8", "read on, as sluice does")
 		}
 		var b *blocks
 		if r.repaired && isBlocks(f.Data) {

@@ -58,6 +58,9 @@ func (r *reader) inlineComment(a *agent, e *entry, p *kinds.Property) {
 		return
 	}
 	effect := fmt.Sprintf("the value is %q", shorten(e.text.s))
+	if topologies.IsSecret(e.name.s) {
+		effect = "it is a part of the value"
+	}
 	if p != nil {
 		switch p.Type {
 		case kinds.Bool:

@@ -139,6 +139,28 @@ func TestConfigFilters(t *testing.T) {
 	}
 }
 
+func TestWhatFiltersBringIsSecret(t *testing.T) {
+	p := read(t, strings.Replace(base, "type = seq", "type = http", 1)+`a1.configfilters = f
+a1.configfilters.f.type = env
+a1.sources.r1.port = ${f[PORT]}
+a1.sources.r1.keystore-password = hunter2 # mine
+a1.sources.r1.bind = ${env:HOST}
+`, flume.Options{Env: map[string]string{"PORT": "44x", "HOST": "h"}})
+	r1 := p.Topology.Agents[0].Sources[0].Settings
+	for name, want := range map[string]bool{"port": true, "keystore-password": true, "bind": false} {
+		if v, _ := r1.Value(name); v.Secret != want {
+			t.Errorf("%s: got secret %v, want %v", name, v.Secret, want)
+		}
+	}
+	var b strings.Builder
+	if err := topologies.RenderFaults(&b, append(p.Faults, topologies.Validate(&p.Topology)...), p.Source); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "hunter2") || !strings.Contains(b.String(), "SL0106") || !strings.Contains(b.String(), `port = "***"`) {
+		t.Errorf("a secret shows, or nothing is said:\n%s", b.String())
+	}
+}
+
 func TestCommandsOfFiltersRunOnlyWhereTheyMay(t *testing.T) {
 	const filter = "a1.configfilters = f\na1.configfilters.f.type = external\na1.configfilters.f.command = echo"
 	got, p := resolved(t, filter, "${f[k]}", flume.Options{})
