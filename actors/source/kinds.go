@@ -9,6 +9,7 @@ import (
 // makers lists every source by the name of its kind in topologies/kinds.
 var makers = map[string]func(topologies.Settings, Env) (Source, error){
 	"http":      newHTTP,
+	"exec":      newExec,
 	"netcat":    newNetcat,
 	"seq":       newSeq,
 	"spooldir":  newSpooldir,

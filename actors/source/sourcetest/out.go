@@ -4,20 +4,17 @@ package sourcetest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/actors/channel"
 	"github.com/sluicehq/sluice/actors/source"
 	"github.com/sluicehq/sluice/persistence/record"
 )
 
 // patience is how long a test waits for what should come within milliseconds.
 const patience = 20 * time.Second
-
-// ErrFull is what Store answers while the channel is full.
-var ErrFull = errors.New("channel full")
 
 // Record is a record as it came out of a source.
 type Record struct {
@@ -72,7 +69,7 @@ func (o *Out) Emit(ctx context.Context, batch *record.Slab, at source.Checkpoint
 	return nil
 }
 
-// Store keeps batch; it answers ErrFull while the channel is full.
+// Store keeps batch; it answers channel.ErrFull while the channel is full.
 func (o *Out) Store(ctx context.Context, batch *record.Slab) error {
 	defer batch.Release()
 	o.mu.Lock()
@@ -83,7 +80,7 @@ func (o *Out) Store(ctx context.Context, batch *record.Slab) error {
 	case o.full:
 		o.refused++
 		o.notify()
-		return ErrFull
+		return channel.ErrFull
 	}
 	o.keep(batch, source.Checkpoint{}, true)
 	return nil
