@@ -1,0 +1,7 @@
+package persistence
+
+// DropSequenceForTest takes the key of the n-th transaction before the last
+// away, as a Badger that lost it would.
+func (s *Store) DropSequenceForTest(n uint64) error {
+	return s.do(&Write{Deletes: [][]byte{sequenceKey(nil, s.sequence.Load()-n)}})
+}
