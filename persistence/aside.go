@@ -75,16 +75,15 @@ func copyBadger(from, to string, link bool) error {
 	return nil
 }
 
-// copyFile copies a memtable's log without the zeros at its end, for it is
-// 64 MiB long from the start, and every other file as it is: a table ends with
-// the length of its checksum.
+// copyFile copies; the zeros at the end of a memtable's log, which is 64 MiB
+// long from the start, stay a hole.
 func copyFile(src, dst string) error {
 	b, err := os.ReadFile(src)
 	if err != nil {
 		return err
 	}
-	if ext := filepath.Ext(src); ext == ".mem" || ext == ".vlog" {
-		b = append(bytes.TrimRight(b, "\x00"), make([]byte, min(64, len(b)))...)
+	if err := os.WriteFile(dst, bytes.TrimRight(b, "\x00"), 0o600); err != nil {
+		return err
 	}
-	return os.WriteFile(dst, b, 0o600)
+	return os.Truncate(dst, int64(len(b)))
 }

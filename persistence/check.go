@@ -60,9 +60,6 @@ func (s *Store) inspect() (r Report, err error) {
 		}
 		return r, errors.New("there is no store")
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, "format")); err != nil {
-		return r, s.doubtAll("the file format is missing")
-	}
 	if err := s.checkFormat(true); err != nil {
 		return r, err
 	}
@@ -90,8 +87,8 @@ func (s *Store) inspect() (r Report, err error) {
 	if err := removeEmpty(copied); err != nil {
 		return r, err
 	}
-	if _, err := os.Stat(filepath.Join(copied, "MANIFEST")); err != nil {
-		return r, s.broken(errors.New("its MANIFEST is missing"))
+	if err := w.manifest.check(from); err != nil {
+		return r, s.broken(err)
 	}
 	if err := s.tryBadger(copied); err != nil {
 		return r, s.broken(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/sluicehq/sluice/persistence/segment"
@@ -39,6 +40,8 @@ func lock(dir string) (*os.File, error) {
 	return nil, fmt.Errorf("lock: %w", err)
 }
 
+var anyFormat = regexp.MustCompile(`^sluice store \d+\n$`)
+
 // formatVersion is the version of everything FORMAT.md describes.
 const formatVersion = "sluice store 1\n"
 
@@ -50,16 +53,16 @@ func (s *Store) checkFormat(exists bool) error {
 	case os.IsNotExist(err) && !exists:
 		return s.writeFile("format", []byte(formatVersion))
 	case os.IsNotExist(err):
-		return &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{What: "the file format is missing"}}}
+		return s.doubtAll("the file format is missing")
 	case err != nil:
 		return err
 	case string(b) == formatVersion:
 		return nil
-	case strings.HasPrefix(string(b), "sluice store "):
+	case anyFormat.Match(b):
 		return fmt.Errorf("the store was written by another version: it says %q, this program reads %q",
 			strings.TrimSpace(string(b)), strings.TrimSpace(formatVersion))
 	}
-	return &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{What: fmt.Sprintf("the file format says %.40q", b)}}}
+	return s.doubtAll(fmt.Sprintf("the file format says %.40q", b))
 }
 
 // writeFile replaces a small file: the old content or the new, never a mix.

@@ -74,7 +74,7 @@ func (s *Store) open() (err error) {
 	}
 	s.live.Store(true)
 	s.tender.start()
-	return os.RemoveAll(s.asideDir())
+	return s.keepAside()
 }
 
 // abandon undoes an opening that was refused.
@@ -120,9 +120,6 @@ func (s *Store) prepareBadger(old bool, w testimony) error {
 	if !old {
 		return nil
 	}
-	if _, err := os.Stat(s.badgerDir() + "/MANIFEST"); err != nil && w.sequence > 0 {
-		return s.broken(fmt.Errorf("its MANIFEST is missing"))
-	}
 	if w.clean {
 		doubts, err := s.checkSums()
 		if err == nil && len(doubts) > 0 {
@@ -132,6 +129,11 @@ func (s *Store) prepareBadger(old bool, w testimony) error {
 	}
 	if err := s.setAside(); err != nil {
 		return err
+	}
+	if w.sequence > 0 {
+		if err := w.manifest.check(s.badgerDir()); err != nil {
+			return s.broken(err)
+		}
 	}
 	if err := s.tryBadger(s.badgerDir()); err != nil {
 		return s.broken(err)
@@ -163,6 +165,9 @@ func (s *Store) recover(old bool, w testimony) error {
 		if err := s.examine(w); err != nil && !s.repair.accepts(err) {
 			return err
 		}
+	}
+	if s.repair != nil && s.sequence.Load() < w.sequence {
+		s.repair.behind = true
 	}
 	s.sequence.Store(max(s.sequence.Load(), w.sequence))
 	s.committing = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"github.com/sluicehq/sluice/persistence/record"
@@ -61,6 +62,36 @@ func (s *Store) loadLogs() error {
 			return fmt.Errorf("log %s: %w", f.r.name, err)
 		}
 		s.add(l)
+	}
+	return s.strangers()
+}
+
+// strangers looks for segments of logs that Badger does not know. A stop while
+// a log is created leaves a folder without batches; anything else is damage.
+func (s *Store) strangers() error {
+	dirs, err := os.ReadDir(s.segmentDir())
+	if err != nil {
+		return err
+	}
+	var doubts []Doubt
+	for _, d := range dirs {
+		gid, err := strconv.ParseUint(d.Name(), 16, 32)
+		if err != nil || s.gids[uint32(gid)] != nil || s.tender.forgets(uint32(gid)) {
+			continue
+		}
+		v, err := surveyLog(s.segmentDir(), uint32(gid))
+		if err != nil {
+			return err
+		}
+		if len(v.batches) > 0 || v.next > 0 {
+			doubts = append(doubts, Doubt{Log: v.name(), First: v.start, Next: v.next, What: "Badger does not know the log"})
+		} else {
+			s.tender.forget(uint32(gid))
+		}
+		s.nextGID = max(s.nextGID, uint32(gid)+1)
+	}
+	if len(doubts) > 0 {
+		return &ErrDamaged{Dir: s.dir, Doubts: doubts}
 	}
 	return nil
 }

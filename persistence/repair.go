@@ -17,6 +17,7 @@ type repair struct {
 	accept bool
 	doubts []Doubt
 	fresh  bool   // Badger begins anew
+	behind bool   // Badger may lack transactions at the end
 	kept   string // the one that was there
 }
 
@@ -52,6 +53,23 @@ func Repair(dir string, accept bool, o Options) (Report, error) {
 	return out, s.Close()
 }
 
+// keepAside puts what Badger's opening may have destroyed where the user finds
+// it.
+func (s *Store) keepAside() error {
+	if s.repair == nil || s.repair.fresh {
+		return os.RemoveAll(s.asideDir())
+	}
+	if _, err := os.Stat(s.asideDir()); err != nil {
+		return nil
+	}
+	s.repair.kept = damagedName(s.badgerDir())
+	return os.Rename(s.asideDir(), s.repair.kept)
+}
+
+func damagedName(dir string) string {
+	return dir + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000")
+}
+
 // accepts says whether the doubt in err is taken by a repair.
 func (r *repair) accepts(err error) bool {
 	var d *ErrDamaged
@@ -60,10 +78,14 @@ func (r *repair) accepts(err error) bool {
 
 // replaceBadger puts a Badger that cannot be opened out of the way.
 func (s *Store) replaceBadger() error {
+	s.repair.behind = true
+	if err := s.setAside(); err != nil {
+		return err
+	}
 	if err := s.tryBadger(s.badgerDir()); err == nil && s.db == nil && hasManifest(s.badgerDir()) {
 		return nil // damage that it can live with; what is missing will show
 	}
-	kept := s.badgerDir() + ".damaged-" + time.Now().UTC().Format("20060102T150405")
+	kept := damagedName(s.badgerDir())
 	if err := os.Rename(s.badgerDir(), kept); err != nil {
 		return err
 	}
@@ -185,6 +207,9 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 		if err := s.do(set); err != nil {
 			return err
 		}
+	}
+	if high := record.Offset(w.high); s.repair.behind && end < high {
+		s.repair.doubts = append(s.repair.doubts, Doubt{Log: l.name, First: end, Next: high, What: "given up, if there were any"})
 	}
 	for _, gap := range lost {
 		if known.past(gap.first) >= gap.next {

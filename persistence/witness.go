@@ -23,11 +23,12 @@ type testimony struct {
 	nextGID    uint32
 	clean      bool // the store was closed
 	boot       [16]byte
+	manifest   manifest
 }
 
 const (
 	witnessMagic = 0x534c5754 // "SLWT"
-	witnessSize  = 64
+	witnessSize  = 80
 	witnessSlot  = 4096 // each slot in a block of its own
 	// witnessEvery leaves half of the promised 100 ms for the sync.
 	witnessEvery = 50 * time.Millisecond
@@ -40,6 +41,9 @@ func (w testimony) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, w.sequence)
 	b = binary.BigEndian.AppendUint64(b, uint64(w.high))
 	b = append(b, w.boot[:]...)
+	b = binary.BigEndian.AppendUint32(b, w.manifest.size)
+	b = binary.BigEndian.AppendUint32(b, w.manifest.crc)
+	b = binary.BigEndian.AppendUint64(b, w.manifest.inode)
 	b = append(b, byte(btoi(w.clean)))
 	b = append(b, make([]byte, witnessSize-4-len(b))...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, segment.Table))
@@ -55,7 +59,8 @@ func decodeTestimony(b []byte) (w testimony, ok bool) {
 	w.sequence = binary.BigEndian.Uint64(b[16:])
 	w.high = int64(binary.BigEndian.Uint64(b[24:]))
 	copy(w.boot[:], b[32:48])
-	w.clean = b[48] == 1
+	w.manifest = manifest{binary.BigEndian.Uint32(b[48:]), binary.BigEndian.Uint32(b[52:]), binary.BigEndian.Uint64(b[56:])}
+	w.clean = b[64] == 1
 	return w, true
 }
 
@@ -170,6 +175,11 @@ func (w *witness) write(clean bool) error {
 	w.now.sequence = max(w.now.sequence, w.s.sequence.Load())
 	w.now.high = max(w.now.high, w.s.high.Load())
 	w.now.clean = clean
+	manifest, err := w.now.manifest.follow(w.s.badgerDir())
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	w.now.manifest = manifest
 	if err := segment.Before(w.s.opt.Faults, OpWitness, w.f.Name()); err != nil {
 		return fmt.Errorf("witness: %w", err)
 	}
