@@ -27,7 +27,8 @@ type usage struct {
 type tool struct {
 	cmd    *exec.Cmd
 	begun  time.Time
-	exited chan error
+	exited chan struct{} // closed when the process has ended, with err set
+	err    error
 	ended  chan struct{} // closed when watch has returned
 	stop   chan struct{}
 	used   usage
@@ -44,13 +45,25 @@ func startTool(command []string, dir, logFile string) (*tool, error) {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	t := &tool{cmd: cmd, begun: time.Now(), exited: make(chan error, 1), ended: make(chan struct{}), stop: make(chan struct{}), dead: map[int]time.Duration{}}
+	t := &tool{cmd: cmd, begun: time.Now(), exited: make(chan struct{}), ended: make(chan struct{}), stop: make(chan struct{}), dead: map[int]time.Duration{}}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	go func() { t.exited <- cmd.Wait() }()
+	go func() {
+		t.err = cmd.Wait()
+		close(t.exited)
+	}()
 	go t.watch()
 	return t, nil
+}
+
+func (t *tool) hasEnded() bool {
+	select {
+	case <-t.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // watchEvery is how often the memory of a tool is looked at.
@@ -93,10 +106,8 @@ func (t *tool) finish() (usage, error) {
 	for _, cpu := range t.dead {
 		t.used.CPU += cpu
 	}
-	select {
-	case err := <-t.exited:
-		return t.used, fmt.Errorf("the tool ended by itself: %v", err)
-	default:
+	if t.hasEnded() {
+		return t.used, fmt.Errorf("the tool ended by itself: %v", t.err)
 	}
 	_ = t.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -54,6 +54,7 @@ func runTool(args []string) error {
 	form := f.String("http-form", "flume", "of requests: flume or otlp")
 	path := f.String("http-path", "/", "that requests go to")
 	anyForm := f.Bool("any-form", false, "the tool writes records in a form of its own: compare ids, not bytes")
+	anyOrder := f.Bool("any-order", false, "the tool is known not to keep the order: only what is missing or twice counts")
 	wait := f.Duration("wait", 5*time.Minute, "for the output to be complete")
 	_ = f.Parse(args)
 	w, ok := workloads[*letter]
@@ -62,6 +63,9 @@ func runTool(args []string) error {
 	}
 	if *anyForm && w.form == "equal" {
 		w.form = "ids"
+	}
+	if *anyOrder && w.form != "equal" {
+		w.split = 0
 	}
 	r := run{workload: w, input: *input, dir: *dir, wait: *wait, httpForm: *form, httpPath: *path}
 	res := result{Tool: *name, Workload: *letter}
@@ -150,7 +154,7 @@ func (r *run) do(res *result) error {
 	}
 	begun := t.begun
 	if r.send != "" {
-		if err := r.awaitListener(); err != nil {
+		if err := r.awaitListener(t); err != nil {
 			_, _ = t.finish()
 			return err
 		}
@@ -199,11 +203,14 @@ func (r *run) load(text []byte) error {
 // listenWait is how long a tool may take until it listens.
 const listenWait = time.Minute
 
-func (r *run) awaitListener() error {
+func (r *run) awaitListener(t *tool) error {
 	for begun := time.Now(); time.Since(begun) < listenWait; time.Sleep(20 * time.Millisecond) {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
 		if err == nil {
 			return c.Close()
+		}
+		if t.hasEnded() {
+			break
 		}
 	}
 	return fmt.Errorf("nothing listens on port %d; the tool's output is in %s", r.port, filepath.Join(r.dir, "log"))
@@ -229,11 +236,8 @@ func (r *run) awaitOutput(t *tool, want int64) (time.Time, error) {
 		if r.form == "equal" && size >= want || size > 0 && time.Since(since) > quiet {
 			return last, nil
 		}
-		select {
-		case err := <-t.exited:
-			t.exited <- err
+		if t.hasEnded() {
 			return last, nil // finish says so
-		default:
 		}
 	}
 	_, last, _ := written(r.out)
