@@ -37,7 +37,7 @@ func (r *reader) build(a *agent, s survivors) (topologies.Agent, bool) {
 		b.channels[b.out.Channels[i].Name] = &b.out.Channels[i]
 	}
 	for _, c := range s.sources {
-		if built, ok := b.component(c.component, kinds.Source, c.to); ok && b.fits(c, &built) && b.selectorFits(c, built) {
+		if built, ok := b.component(c.component, kinds.Source, c.to); ok && b.fits(c, &built) && b.selectorFits(c, &built) {
 			b.out.Sources = append(b.out.Sources, built)
 		}
 	}

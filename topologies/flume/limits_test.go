@@ -33,7 +33,7 @@ func TestAConfigurationHasBounds(t *testing.T) {
 // The files are such that every pair of names would be compared by a reader that
 // is not careful; the test would then not end.
 func TestManyMistakesAreJudgedInReasonableTime(t *testing.T) {
-	const n = 20_000
+	const n = 10_000
 	repeat := func(format string) string {
 		var b strings.Builder
 		for i := range n {

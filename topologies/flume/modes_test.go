@@ -188,3 +188,21 @@ func TestAMistakeInAnotherAgentDoesNotStopThisOne(t *testing.T) {
 		t.Errorf("got %v", p.Faults)
 	}
 }
+
+func TestASelectorGetsOnlyChannelsOfItsSource(t *testing.T) {
+	p := read(t, base+"a1.sources.r1.selector.optional = c2 c1 c3\n", flume.Options{})
+	if got := p.Topology.Agents[0].Sources[0].Settings.String("selector.optional"); got != "c1" {
+		t.Errorf("got the optional channels %q, want c1", got)
+	}
+	// c2 is dropped with its numbers, and the mapping to it takes the source along
+	conf := strings.Replace(base, "r1.channels = c1", "r1.channels = c1 c2", 1) + `a1.channels = c1 c2
+a1.channels.c2.type = memory
+a1.channels.c2.capacity = 1
+a1.sources.r1.selector.type = multiplexing
+a1.sources.r1.selector.default = c1
+a1.sources.r1.selector.mapping.x = c2
+`
+	if got, want := shape(read(t, conf, flume.Options{Lenient: true})), "a1: c1 k1<c1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -10,9 +10,12 @@ import (
 )
 
 // selectorFits says whether a source's selector names channels of the source
-// only.
-func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
-	own := setOf(c.to)
+// only. Other names are taken off the optional channels.
+func (b *builder) selectorFits(c *survivor, built *topologies.Component) bool {
+	own := map[string]bool{}
+	for _, name := range built.Channels {
+		own[name] = true
+	}
 	kind := "replicating"
 	if k, ok := kinds.Lookup(kinds.Selector, c.get("selector.type")); ok {
 		kind = k.Name
@@ -25,11 +28,16 @@ func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
 			continue
 		}
 		names, _ := s.entry.words(javaSpace)
+		var kept []string
 		for _, w := range names {
 			if own[w.s] {
-				continue
+				kept = append(kept, w.s)
+			} else {
+				fits = b.notAttached(c, w, mapped, built.Channels) && fits
 			}
-			fits = b.notAttached(c, w, mapped) && fits
+		}
+		if !mapped && len(kept) < len(names) {
+			built.Settings = settingsWith(built.Settings, s.name, strings.Join(kept, " "))
 		}
 		if mapped && b.o.Compat && strings.Contains(s.value(), "  ") {
 			b.fault(b.a.name, "SL0128", topologies.Warning, s.valueSpan(), fmt.Sprintf("%s: two blanks stand between channels", c.title()), "write one", "drop this source, as sluice does now")
@@ -44,16 +52,22 @@ func (b *builder) selectorFits(c *survivor, built topologies.Component) bool {
 	return fits
 }
 
+// settingsWith are settings with another text for one property.
+func settingsWith(s topologies.Settings, name, text string) topologies.Settings {
+	values := s.Values()
+	v := values[name]
+	v.Text = text
+	values[name] = v
+	return topologies.NewSettings(s.Kind(), s.Name(), values)
+}
+
 // namesMax bounds the names that a message lists.
 const namesMax = 20
 
 // notAttached says that a selector names a channel that its source does not
 // have. It is false where that costs the source.
-func (b *builder) notAttached(c *survivor, w text, mapped bool) bool {
-	var names []string
-	for _, own := range c.to[:min(len(c.to), namesMax)] {
-		names = append(names, own.s)
-	}
+func (b *builder) notAttached(c *survivor, w text, mapped bool, channels []string) bool {
+	names := channels[:min(len(channels), namesMax)]
 	message := fmt.Sprintf("%s: the selector names channel %q, which the source does not have", c.title(), w.s)
 	related := topologies.Related{Pos: c.props["channels"].valueSpan().pos, Text: "its channels: " + strings.Join(names, " ")}
 	if mapped {
