@@ -130,6 +130,7 @@ func sinkStatus(p sinkPart, m *sink.Member, kind string, tree supervise.Part) Si
 		BatchUnderflow: c.BatchUnderflow.Load(), BatchComplete: c.BatchComplete.Load(),
 		EventDrainAttempt: c.EventDrainAttempt.Load(), EventDrainSuccess: delivered,
 		EventWriteFail: c.EventWriteFail.Load(), ChannelReadFail: c.ChannelReadFail.Load(), BytesWrote: c.BytesWrote.Load(),
+		TimestampMissing: c.TimestampMissing.Load(),
 	}}
 	if n := c.EventWriteFail.Load(); n > 0 {
 		st.Failed = map[string]int64{"delivery": n}

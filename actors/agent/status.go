@@ -114,6 +114,7 @@ type SinkCounts struct {
 	EventWriteFail    int64 `json:"eventWriteFail"`
 	ChannelReadFail   int64 `json:"channelReadFail"`
 	BytesWrote        int64 `json:"bytesWrote"`
+	TimestampMissing  int64 `json:"timestampMissing"`
 }
 
 // Ledger says where every event went. The agent's adds up its parts: an event

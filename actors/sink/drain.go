@@ -373,6 +373,9 @@ func (d *drain) drop() {
 			close(o.commits)
 			o.done.Wait()
 		}
+		if sink, ok := o.sink.(Abandoner); ok {
+			sink.Abandon()
+		}
 		o.taker.Close()
 	}
 	d.members = nil

@@ -239,6 +239,16 @@ func (f *fileRoll) Close() error {
 	return f.files.Close()
 }
 
+// Abandon leaves everything as it is for the next run.
+func (f *fileRoll) Abandon() {
+	f.stop()
+	<-f.over
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.file = nil
+	f.files.abandon()
+}
+
 // rollNames make the names of files as Flume's path managers do: prefix, the
 // time of the sink's start in ms or that of the roll, a number, the extension.
 type rollNames struct {

@@ -457,6 +457,26 @@ func (s *files) Close() error {
 	return err
 }
 
+// abandon lets go of all files as they are.
+func (s *files) abandon() {
+	s.stop()
+	<-s.over
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.mu.Lock()
+	for f := range s.live {
+		_ = f.os.Close()
+	}
+	for _, f := range s.ready {
+		if f.os != nil {
+			_ = f.os.Close()
+		}
+	}
+	s.live, s.ready = map[*file]struct{}{}, nil
+	s.mu.Unlock()
+	s.closeRoots()
+}
+
 // forget removes the keys of renamed files. Under closing.
 func (s *files) forget(ctx context.Context) error {
 	s.mu.Lock()

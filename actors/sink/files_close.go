@@ -132,8 +132,11 @@ func renameFree(root *os.Root, from, to string) ([]dirEntry, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		if err != nil || n > namesMax {
-			return nil, fmt.Errorf("rename %s to %s: no free name: %w", from, to, errors.Join(err, fs.ErrExist))
+		if err == nil && n > namesMax {
+			err = fs.ErrExist
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rename %s to %s: %w", from, to, err)
 		}
 		free = fmt.Sprintf("%s.%d", to, n)
 	}

@@ -59,6 +59,9 @@ func (f *sequenceFile) Begin(dst []byte) []byte {
 func (f *sequenceFile) forget() {
 	f.count = 0
 	f.keyLengths, f.keys, f.valueLengths, f.values = f.keyLengths[:0], f.keys[:0], f.valueLengths[:0], f.values[:0]
+	if cap(f.values) > plainKept {
+		f.values = nil
+	}
 }
 
 func (f *sequenceFile) Append(dst []byte, s *record.Slab, i int) ([]byte, error) {
@@ -172,7 +175,8 @@ type compressedStream struct {
 	plain []byte
 }
 
-// plainKept is how many bytes a stream's buffer may keep between batches.
+// plainKept is how many bytes one buffer of a serializer may keep between
+// batches: there may be thousands of open files.
 const plainKept = 256 << 10
 
 func (c *compressedStream) Begin(dst []byte) []byte {

@@ -117,9 +117,7 @@ func (h *hdfs) Deliver(ctx context.Context, batch *Batch) error {
 	} else {
 		h.files.undo()
 	}
-	if err != nil {
-		h.env.Counters.EventWriteFail.Add(int64(batch.Len()))
-	} else {
+	if err == nil {
 		for _, r := range h.hopeless {
 			h.env.DeadLetter(r.slab, r.i, "serialize", r.err.Error())
 		}
@@ -359,6 +357,19 @@ func (h *hdfs) Pending() Pending {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.files.Pending()
+}
+
+// Abandon leaves everything as it is for the next run.
+func (h *hdfs) Abandon() {
+	h.stop()
+	h.orphans.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, b := range h.buckets {
+		h.drop(b)
+	}
+	h.files.abandon()
 }
 
 // Close finishes all files.

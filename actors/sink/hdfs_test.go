@@ -779,3 +779,97 @@ func BenchmarkHDFSDeliver(b *testing.B) {
 		})
 	}
 }
+
+// A folder that somebody has put a file in the place of is the way to make a
+// rename fail.
+func TestHDFSTriesAgainToCloseAFile(t *testing.T) {
+	for _, c := range []struct {
+		tries string
+		want  []string // long after the folder is back
+	}{
+		{"0", []string{"01/FlumeData.#"}},
+		{"2", []string{"01/FlumeData.#.tmp"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, dir := &world{}, t.TempDir()
+			texts := hdfsTexts(dir+"/%S", "DataStream", "", "", "")
+			texts["hdfs.rollInterval"], texts["hdfs.retryInterval"], texts["hdfs.closeTries"] = "10", "60", c.tries
+			s, err := maker("hdfs", texts)(w.env(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			deliverAndCommit(t, w, s, stamped("1000"))
+			away := filepath.Join(t.TempDir(), "away")
+			if err := os.Rename(filepath.Join(dir, "01"), away); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "01"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour) // fails at 10 s, 70 s, …
+			synctest.Wait()
+			if err := os.Remove(filepath.Join(dir, "01")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(away, filepath.Join(dir, "01")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute + time.Second)
+			synctest.Wait()
+			if got := onDisk(t, dir); !slices.Equal(got, c.want) {
+				t.Errorf("closeTries %s: files %v, want %v", c.tries, got, c.want)
+			}
+			if c.tries == "2" {
+				if log := w.log.String(); strings.Count(log, "will be tried again") != 1 || strings.Count(log, "tries=2") != 1 {
+					t.Errorf("log of two tries: %s", log)
+				}
+				// The next start tries again.
+				again, err := maker("hdfs", texts)(w.env(true))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := again.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if got := onDisk(t, dir); !slices.Equal(got, []string{"01/FlumeData.#"}) {
+					t.Errorf("after the next start: %v", got)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAbandonedSinkLeavesItsFilesToTheNext(t *testing.T) {
+	for kind, texts := range map[string]map[string]string{
+		"hdfs":      {"hdfs.rollInterval": "1", "hdfs.idleTimeout": "1", "hdfs.fileType": "DataStream"},
+		"file_roll": {"sink.rollInterval": "1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, dir := &world{}, t.TempDir()
+			texts["hdfs.path"], texts["sink.directory"] = dir, dir
+			s, err := maker(kind, texts)(w.env(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			deliverAndCommit(t, w, s, stamped(""))
+			s.(sink.Abandoner).Abandon()
+			files, state := onDisk(t, dir), fmt.Sprint(w.state)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := onDisk(t, dir); !slices.Equal(got, files) || fmt.Sprint(w.state) != state {
+				t.Errorf("%s: files %v became %v, state %s became %v", kind, files, got, state, w.state)
+			}
+			next, err := maker(kind, texts)(w.env(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := next.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := lineFiles(t, dir); !slices.Equal(got, []string{"event 0"}) || len(w.state) != 0 {
+				t.Errorf("%s: after the next run %q stands there, state %v", kind, got, w.state)
+			}
+		})
+	}
+}

@@ -73,7 +73,14 @@ func (b *avroBlocks) begin(dst []byte, schema string) []byte {
 	return append(dst, b.sync[:]...)
 }
 
-func (b *avroBlocks) forget() { b.block, b.count = b.block[:0], 0 }
+func (b *avroBlocks) forget() {
+	if b.block, b.count = b.block[:0], 0; cap(b.block) > plainKept {
+		b.block = nil
+	}
+	if b.packed.Cap() > plainKept {
+		b.packed = bytes.Buffer{}
+	}
+}
 
 // added counts a record that was put into block, and ends the block where it
 // is due.

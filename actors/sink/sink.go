@@ -21,6 +21,15 @@ type Sink interface {
 	Close() error
 }
 
+// Abandoner is a sink that does things of its own between its calls. Abandon
+// ends that, and lets go of what is open, as the end of the process would:
+// nothing more is written, renamed or committed. It comes in the place of Close
+// when a run fails; the next run's sink finds what is committed.
+type Abandoner interface {
+	Sink
+	Abandon()
+}
+
 // Durable is a sink that keeps something which must move together with the
 // channel's commit, such as the lengths of its files.
 type Durable interface {

@@ -65,6 +65,7 @@ var (
 	sinkDelivered = desc("sluice_sink_events_delivered_total", "Events delivered and committed.", onPart...)
 	sinkAttempted = desc("sluice_sink_events_attempted_total", "Events that a delivery was tried for.", onPart...)
 	sinkBytes     = desc("sluice_sink_bytes_total", "Bytes written.", onPart...)
+	sinkTimeless  = desc("sluice_sink_timestamp_missing_total", "Events whose path needed a time that they did not carry.", onPart...)
 	sinkFailed    = desc("sluice_sink_events_failed_total", "Events of failed deliveries; they are tried again.", onReason...)
 	deadLetters   = desc("sluice_dead_letters_total", "Events that can never be delivered.", onReason...)
 
@@ -182,6 +183,7 @@ func (m meter) sink(on []string, k agent.SinkStatus) {
 	m.counter(sinkDelivered, k.Counts.EventDrainSuccess, on...)
 	m.counter(sinkAttempted, k.Counts.EventDrainAttempt, on...)
 	m.counter(sinkBytes, k.Counts.BytesWrote, on...)
+	m.counter(sinkTimeless, k.Counts.TimestampMissing, on...)
 	m.byReason(sinkFailed, k.Failed, on)
 	m.byReason(deadLetters, k.DeadLetters, on)
 }
