@@ -2,12 +2,12 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/topologies"
 	"github.com/sluicehq/sluice/topologies/flume"
+	"github.com/sluicehq/sluice/topologies/load"
 )
 
 // loader reads definitions of either form into topologies of the agents that
@@ -15,16 +15,15 @@ import (
 // read.
 func loader(allowExec bool) admin.Loader {
 	return func(d admin.Definition) (*topologies.Topology, []topologies.Fault) {
-		parsed, err := flume.Read(flumeFiles(d), flumeOptions(d, allowExec))
+		t, faults, err := load.Read(flumeFiles(d), load.Options{Options: flumeOptions(d, allowExec)})
 		if err != nil {
 			return nil, []topologies.Fault{{Code: "SL0100", Message: err.Error()}}
 		}
-		t := parsed.Topology
 		t.Name = d.Name
 		if d.Agent == "" {
-			return &t, parsed.Faults
+			return t, faults
 		}
-		return only(d.Agent, &t, parsed.Faults)
+		return only(d.Agent, t, faults)
 	}
 }
 
@@ -63,10 +62,4 @@ func flumeOptions(d admin.Definition, allowExec bool) flume.Options {
 		o.Command = flume.Command
 	}
 	return o
-}
-
-// isYAML says whether a file's name tells that it is one of ours.
-func isYAML(name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
-	return ext == ".yaml" || ext == ".yml"
 }

@@ -1,12 +1,22 @@
 package main
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/actors/agent"
+	"github.com/sluicehq/sluice/runtime/admin"
 )
 
 func TestMain(m *testing.M) {
@@ -23,9 +33,155 @@ func TestTheCommandsDoWhatTheScriptsSay(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": runs, "settled": settled,
+		},
 	})
 }
 
+// until tries again and again, and fails the script when the answer stays no.
+func until(ts *testscript.TestScript, what string, try func() bool) {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.After(30 * time.Second); !try(); {
+		select {
+		case <-look.C:
+		case <-end:
+			ts.Fatalf("30 s and not yet: %s", what)
+		}
+	}
+}
+
+// ready DIR: the node with its store in DIR answers and is ready.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ready DIR")
+	}
+	until(ts, "ready "+args[0], func() bool {
+		c, err := admin.NewClient(ts.MkAbs(args[0]))
+		ts.Check(err)
+		r, err := c.Ready(context.Background())
+		if err != nil || !r.Ready {
+			return false
+		}
+		st, err := c.Status(context.Background())
+		return err == nil && len(st.Deployed) > 0
+	})
+}
+
+// up DIR: the node with its store in DIR answers.
+func up(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: up DIR")
+	}
+	until(ts, "up "+args[0], func() bool {
+		c, err := admin.NewClient(ts.MkAbs(args[0]))
+		ts.Check(err)
+		_, err = c.Status(context.Background())
+		return err == nil
+	})
+}
+
+// runs DIR PATH: the actor at PATH is RUNNING.
+func runs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: runs DIR PATH")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, args[1]+" runs", func() bool {
+		a, err := c.InspectActor(context.Background(), args[1])
+		return err == nil && a.State == agent.Running
+	})
+}
+
+// settled DIR N: N events were delivered, and none is held.
+func settled(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: settled DIR N")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, args[1]+" delivered", func() bool {
+		st, err := c.Status(context.Background())
+		return err == nil && st.Ledger.Held == 0 && strconv.FormatInt(st.Ledger.Delivered, 10) == args[1]
+	})
+}
+
+// refused DIR: a new form of what the node runs was refused.
+func refused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: refused DIR")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, "refused "+args[0], func() bool {
+		all, err := c.Topologies(context.Background())
+		return err == nil && len(all) > 0 && all[0].ReloadError != ""
+	})
+}
+
+// await GLOB REGEXP: the files that GLOB names hold what REGEXP matches.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await GLOB REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	until(ts, args[1]+" in "+args[0], func() bool { return re.MatchString(all(ts, args[0])) })
+}
+
+// all is what the files that glob names hold, one after the other.
+func all(ts *testscript.TestScript, glob string) string {
+	files, err := filepath.Glob(ts.MkAbs(glob))
+	ts.Check(err)
+	var b strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		ts.Check(err)
+		b.Write(text)
+	}
+	return b.String()
+}
+
+// count GLOB N REGEXP: REGEXP matches N times in the files that GLOB names.
+func count(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: count GLOB N REGEXP")
+	}
+	got := len(regexp.MustCompile("(?m)"+args[2]).FindAllString(all(ts, args[0]), -1))
+	if want := args[1]; want != strconv.Itoa(got) {
+		ts.Fatalf("%s matches %d times in %s, want %s", args[2], got, args[0], want)
+	}
+}
+
+// get DIR ADDRESS PATH: what the node with its store in DIR answers there.
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: get DIR ADDRESS PATH")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	st, err := c.Status(context.Background())
+	ts.Check(err)
+	res, err := http.Get("http://" + st.Addresses[args[1]] + args[2])
+	ts.Check(err)
+	defer res.Body.Close()
+	_, err = io.Copy(ts.Stdout(), res.Body)
+	ts.Check(err)
+}
+
+// append FILE TEXT: one more line.
+func appendTo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: append FILE TEXT")
+	}
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+	ts.Check(err)
+	_, err = f.WriteString(args[1] + "\n")
+	ts.Check(err)
+	ts.Check(f.Close())
+}
 func TestEveryCommandShowsTwoExamplesThatItTakes(t *testing.T) {
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {

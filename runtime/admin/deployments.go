@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/topologies"
+	"github.com/sluicehq/sluice/topologies/load"
 )
 
 // Definition is a topology as its files tell it. Texts travel and not parsed
@@ -23,6 +24,8 @@ import (
 type Definition struct {
 	Name  string `json:"name"` // empty: the base name of the first file
 	Files []File `json:"files"`
+	// Paths are where they were read from: files and folders.
+	Paths []string `json:"paths,omitempty"`
 	// Agent is the one to run of those in the files; empty: all of them.
 	Agent   string `json:"agent,omitempty"`
 	Lenient bool   `json:"lenient,omitempty"` // drop what is faulty, as Flume does
@@ -48,24 +51,18 @@ func (d Definition) Source(name string) []byte {
 	return nil
 }
 
-// ReadDefinition reads the files of a definition from this machine.
+// ReadDefinition reads the files of a definition from this machine. A folder
+// stands for the files in it.
 func ReadDefinition(d Definition, paths ...string) (Definition, error) {
-	d.Files = nil
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err != nil {
-			return d, err
-		}
-		if info.Size() > bodyMax {
-			return d, fmt.Errorf("%s: %d bytes are too many for a definition, the limit is %d", p, info.Size(), bodyMax)
-		}
-		text, err := os.ReadFile(p)
-		if err != nil {
-			return d, err
-		}
-		d.Files = append(d.Files, File{Name: p, Text: string(text)})
+	files, err := load.Files(paths)
+	if err != nil {
+		return d, err
 	}
-	if d.Name == "" && len(paths) > 0 {
+	d.Paths, d.Files = paths, nil
+	for _, f := range files {
+		d.Files = append(d.Files, File{Name: f.Name, Text: string(f.Data)})
+	}
+	if d.Name == "" {
 		base := filepath.Base(paths[0])
 		d.Name = strings.TrimSuffix(base, filepath.Ext(base))
 	}
@@ -234,16 +231,13 @@ func (d *Deployments) deploy(ctx context.Context, def Definition, how How) (topo
 	}
 	def.Name = t.Name
 	r := &running{def: def, topology: t, watched: how == FromFiles, Deployed: Deployed{Name: t.Name, Since: time.Now()}}
-	for _, f := range def.Files {
-		r.Files = append(r.Files, f.Name)
-	}
+	r.Files = def.Paths
 	for _, a := range t.Agents {
 		r.Agents = append(r.Agents, a.Name)
 	}
 	d.mu.Lock()
 	d.running[t.Name] = r
 	d.mu.Unlock()
-	d.log.Info("deployed", "topology", t.Name, "plan", plan.String())
 	if how == FromAPI {
 		if err := d.keep(def); err != nil {
 			return plan, faults, fmt.Errorf("%s runs, but will not come back with the node: %w", t.Name, err)
@@ -294,7 +288,7 @@ func (d *Deployments) Reload(ctx context.Context, name string) (topologies.Plan,
 	if !r.watched {
 		return topologies.Plan{}, fmt.Errorf("topology %q was deployed over the API; deploy it again to change it", name)
 	}
-	def, err := ReadDefinition(r.def, r.Files...)
+	def, err := ReadDefinition(r.def, r.def.Paths...)
 	if err != nil {
 		d.refused(name, err)
 		return topologies.Plan{}, err
@@ -303,14 +297,15 @@ func (d *Deployments) Reload(ctx context.Context, name string) (topologies.Plan,
 	return plan, err
 }
 
-// Watched are the definitions whose files are on this machine, with the files.
+// Watched are the definitions whose files are on this machine, with the paths
+// that were named.
 func (d *Deployments) Watched() map[string][]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := map[string][]string{}
 	for name, r := range d.running {
 		if r.watched {
-			out[name] = r.Files
+			out[name] = r.def.Paths
 		}
 	}
 	return out

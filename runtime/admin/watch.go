@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -61,7 +62,7 @@ func follow(w *fsnotify.Watcher, watched map[string][]string, d *Deployments) {
 	have := w.WatchList()
 	for _, files := range watched {
 		for _, f := range files {
-			if dir := filepath.Dir(f); !slices.Contains(have, dir) {
+			if dir := folderOf(f); !slices.Contains(have, dir) {
 				if err := w.Add(dir); err != nil {
 					d.log.Warn("file changes are only found by looking", "dir", dir, "err", err)
 				}
@@ -70,12 +71,20 @@ func follow(w *fsnotify.Watcher, watched map[string][]string, d *Deployments) {
 	}
 }
 
+// folderOf is where changes of path show: itself when it is a folder.
+func folderOf(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Clean(path)
+	}
+	return filepath.Dir(path)
+}
+
 // concerns says whether path is a watched file, or something that a symbolic
 // link in its folder may lead to (as Kubernetes replaces a whole folder).
 func (d *Deployments) concerns(path string) bool {
 	for _, files := range d.Watched() {
 		for _, f := range files {
-			if filepath.Dir(f) == filepath.Dir(path) {
+			if folderOf(f) == filepath.Dir(path) {
 				return true
 			}
 		}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sluicehq/sluice/runtime/admin"
+	"github.com/sluicehq/sluice/runtime/config"
+	"github.com/sluicehq/sluice/topologies"
+)
+
+// nodeFlags are the settings of runtime/config as flags of a command.
+type nodeFlags struct {
+	cmd      *cobra.Command
+	standard map[string]string
+	file     string
+}
+
+// withNodeFlags gives cmd a flag for each of the settings named. standard are
+// the command's own defaults.
+func withNodeFlags(cmd *cobra.Command, standard map[string]string, names ...string) *nodeFlags {
+	f := &nodeFlags{cmd: cmd, standard: standard}
+	for _, name := range names {
+		meaning, usual := config.Meaning(name)
+		if v, ok := standard[name]; ok {
+			usual = v
+		}
+		meaning += " (" + config.Variable(name) + ")"
+		if usual == "true" || usual == "false" {
+			cmd.Flags().Bool(name, usual == "true", meaning)
+		} else {
+			cmd.Flags().String(name, usual, meaning)
+		}
+	}
+	cmd.Flags().StringVar(&f.file, "settings", "", "YAML file of settings, by the names of these flags")
+	return f
+}
+
+func (f *nodeFlags) given(name string) bool {
+	_, inEnv := os.LookupEnv(config.Variable(name))
+	return f.cmd.Flags().Changed(name) || inEnv
+}
+
+func (f *nodeFlags) read() (config.Node, error) {
+	in := config.Input{Standard: f.standard, File: f.file, Environ: os.Environ(), Flags: map[string]string{}}
+	f.cmd.Flags().Visit(func(l *pflag.Flag) {
+		if meaning, _ := config.Meaning(l.Name); meaning != "" {
+			in.Flags[l.Name] = l.Value.String()
+		}
+	})
+	n, _, err := config.Read(in)
+	if err != nil {
+		return n, &exitError{exitConfig, err}
+	}
+	return n, nil
+}
+
+// runProcess starts a node, deploys the definitions and runs until it is told
+// to stop.
+func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition) error {
+	p, err := startProcess(o)
+	if err != nil {
+		return err
+	}
+	for _, d := range defs {
+		_, faults, err := p.deploys.Deploy(ctx, d, admin.FromFiles)
+		if err != nil {
+			return p.fail(err)
+		}
+		if len(faults) > 0 && d.Agent == "" {
+			topologies.RenderFaults(o.stderr, faults, d.Source)
+		}
+	}
+	if o.keep {
+		if err := p.deploys.Restore(ctx); err != nil {
+			p.remark("some of what was deployed before does not run: %v", err)
+		}
+	}
+	p.ready()
+	return p.wait(ctx)
+}
