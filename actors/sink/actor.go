@@ -37,6 +37,7 @@ func (a *Actor) start(ctx actor.Context) {
 		return
 	}
 	a.retry = nil
+	a.Tree.Note(ctx.Self(), supervise.Running, "", 0)
 	a.run = a.begin(ctx.Self())
 }
 

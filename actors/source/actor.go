@@ -62,6 +62,7 @@ func (a *Actor) start(ctx actor.Context) {
 		return
 	}
 	a.source, a.retry = nil, nil
+	a.Tree.Note(ctx.Self(), supervise.Running, "", 0)
 	a.run = a.begin(ctx.Self())
 }
 

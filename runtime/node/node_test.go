@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/config"
 	"github.com/sluicehq/sluice/runtime/node"
 	"github.com/sluicehq/sluice/topologies"
@@ -129,6 +130,9 @@ func output(t *testing.T, dir string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(text) == 0 {
+			continue // opened, and nothing came
+		}
 		lines = append(lines, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")...)
 	}
 	return lines
@@ -207,10 +211,12 @@ func TestKilledPartsComeBackAndNothingIsLost(t *testing.T) {
 				appendLines(t, in, sent, sent+1000)
 				sent += 1000
 				path := parts[round%len(parts)]
-				before, err := n.InspectActor(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+				var before admin.ActorNode
+				until(t, path+" runs", func() (ok bool) {
+					var err error
+					before, err = n.InspectActor(path)
+					return err == nil && before.State == "RUNNING"
+				})
 				if err := n.KillActor(path); err != nil {
 					t.Fatal(err)
 				}
