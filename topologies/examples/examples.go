@@ -1,10 +1,15 @@
-// Package examples holds definitions that users copy. The binary carries those
-// that its own commands run.
+// Package examples holds definitions that users copy. The binary carries them
+// all: its own commands run some, and users print others.
 package examples
 
-import _ "embed"
+import "embed"
 
 // Demo is the flume.conf of `sluice demo`. It wants -Ddemo.dir=DIR.
 //
 //go:embed demo.conf
 var Demo string
+
+// Files are all examples, by file name.
+//
+//go:embed *.conf *.yaml
+var Files embed.FS
