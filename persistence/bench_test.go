@@ -64,6 +64,18 @@ func benchmarkPut(b *testing.B, flush persistence.Policy, writers, flight, size 
 	b.StopTimer()
 }
 
+// BenchmarkBorder puts batches around the border between entry and segment:
+// compare SLUICE_THRESHOLD=1 with a large one.
+func BenchmarkBorder(b *testing.B) {
+	for _, writers := range []int{12, 128} {
+		for _, size := range []int{3 << 10, 6 << 10, 12 << 10, 24 << 10, 48 << 10} {
+			b.Run(fmt.Sprintf("%dx%dKiB", writers, size>>10), func(b *testing.B) {
+				benchmarkPut(b, persistence.Always, writers, 48/min(writers, 48), size)
+			})
+		}
+	}
+}
+
 // BenchmarkRead is one batch out of a segment, checked.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, b.TempDir())
