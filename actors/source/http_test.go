@@ -24,8 +24,6 @@ import (
 
 	"github.com/sluicehq/sluice/actors/source"
 	"github.com/sluicehq/sluice/actors/source/sourcetest"
-	"github.com/sluicehq/sluice/topologies"
-	"github.com/sluicehq/sluice/topologies/kinds"
 )
 
 // client makes one connection per request, so that none is left behind.
@@ -287,32 +285,5 @@ func TestListenersSpeakTLS(t *testing.T) {
 	conn.Close()
 	if got := out.WaitRecords(t, 2)[1].Body; got != "record 000001" {
 		t.Errorf("syslog over TLS: got %q", got)
-	}
-}
-
-func TestAKeystoreThatCannotBeReadSaysWhatToDo(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for _, c := range []struct {
-		kv   []string
-		want string
-	}{
-		{[]string{}, "keystore"},
-		{[]string{"keystore", filepath.Join(dir, "none")}, "no such file"},
-		{[]string{"keystore", write("a.jks", "\xfe\xed\xfe\xed\x00")}, "keytool -importkeystore"},
-		{[]string{"keystore", write("a.p12", "\x30\x82\x00")}, "openssl pkcs12"},
-		{[]string{"keystore", write("a.txt", "hello")}, "no PEM"},
-		{[]string{"keystore", pemFile(t), "include-protocols", "TLSv1"}, "TLSv1.2"},
-	} {
-		_, err := source.New(topologies.SettingsOf(kinds.Source, "syslogtcp", settings(append(c.kv, "ssl", "true")...)), sourcetest.Env(t))
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: got %v, want an error with %q", c.kv, err, c.want)
-		}
 	}
 }

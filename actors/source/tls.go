@@ -1,10 +1,7 @@
 package source
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/pem"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -25,7 +22,7 @@ func serverTLS(s topologies.Settings) (*tls.Config, error) {
 		s.Fail("keystore", "is missing: ssl wants a certificate with its key")
 		return nil, s.Err()
 	}
-	certificate, err := loadCertificate(path)
+	certificate, err := loadKeystore(path, firstOf(s, "FLUME_SSL_KEYSTORE_PASSWORD", "keystore-password", "keystorePassword"))
 	if err != nil {
 		s.Fail("keystore", err.Error())
 		return nil, s.Err()
@@ -65,29 +62,4 @@ func firstOf(s topologies.Settings, variable string, properties ...string) strin
 
 func protocols(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
-}
-
-const toPEM = "convert it: keytool -importkeystore -srckeystore KEYSTORE -destkeystore keys.p12 -deststoretype PKCS12" +
-	" && openssl pkcs12 -in keys.p12 -nodes -out keys.pem, and name keys.pem as keystore"
-
-// loadCertificate reads a PEM file with a chain and a private key.
-func loadCertificate(path string) (tls.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	switch {
-	case bytes.HasPrefix(text, []byte{0xfe, 0xed, 0xfe, 0xed}):
-		return tls.Certificate{}, fmt.Errorf("%s is a JKS keystore, which cannot be read; %s", path, toPEM)
-	case bytes.HasPrefix(text, []byte{0x30}):
-		return tls.Certificate{}, fmt.Errorf("%s is a PKCS12 keystore, which cannot be read; %s", path, toPEM)
-	}
-	if block, _ := pem.Decode(text); block == nil {
-		return tls.Certificate{}, fmt.Errorf("%s holds no PEM block", path)
-	}
-	certificate, err := tls.X509KeyPair(text, text)
-	if err != nil {
-		return certificate, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "tls: "))
-	}
-	return certificate, nil
 }
