@@ -40,14 +40,14 @@ var channelCommon = []Property{
 	{Name: "type", Type: String, Required: true, Meaning: "The kind of channel: an alias or a Java class name."},
 }
 
-const pemNote = "sluice reads PEM: certificate chain and private key in one file. Turn a JKS or PKCS12 store into PEM with keytool and openssl."
+const keystoreNote = "A PEM file with the certificate chain and the private key is read as well; what the file holds decides, not keystore-type."
 
 // serverTLS are the properties of a listener that can speak TLS.
 var serverTLS = []Property{
 	{Name: "ssl", Type: Bool, Default: "false", Meaning: "Whether clients have to speak TLS."},
-	{Name: "keystore", Type: Path, Meaning: "The file with the certificate and its private key.", Support: Noted, Note: pemNote},
-	{Name: "keystore-password", Type: String, Meaning: "The password of the keystore.", Support: Ignored, Note: "The PEM file is read without a password; protect it by its file mode."},
-	{Name: "keystore-type", Type: Enum, Default: "JKS", Values: []string{"JKS", "PKCS12", "PEM"}, Meaning: "The format of the keystore.", Support: Noted, Note: pemNote},
+	{Name: "keystore", Type: Path, Meaning: "The file with the certificate and its private key.", Support: Noted, Note: keystoreNote},
+	{Name: "keystore-password", Type: String, Meaning: "The password of the keystore; a PEM file has none."},
+	{Name: "keystore-type", Type: Enum, Default: "JKS", Values: []string{"JKS", "PKCS12", "PEM"}, Meaning: "The format of the keystore.", Support: Noted, Note: keystoreNote},
 	{Name: "exclude-protocols", Type: List, Default: "SSLv3", Meaning: "The TLS versions that are refused.", Support: Noted, Note: "TLS 1.2 is the lowest version in any case."},
 	{Name: "include-protocols", Type: List, Meaning: "The TLS versions that are accepted.", Support: Noted, Note: "TLS 1.2 is the lowest version in any case."},
 	{Name: "exclude-cipher-suites", Type: List, Meaning: "The cipher suites that are refused.", Support: Ignored, Note: "Go's list of secure cipher suites is used."},

@@ -96,7 +96,7 @@ var sources = []*Kind{
 			Property{Name: "handler", Type: Class, Category: Handler, Default: "org.apache.flume.source.http.JSONHandler", Meaning: "How a request is cut into events."},
 			Property{Name: "maxRequestBytes", Type: Long, Unit: "bytes", Default: "33554432", Min: 1, Max: maxInt, Meaning: "The largest request for the JSON handler, unpacked; larger ones are answered with status 413.", Support: Noted, Note: "A property of sluice's own: Flume has no limit."},
 			Property{Name: "enableSSL", Type: Bool, Meaning: "The old name of ssl."},
-			Property{Name: "keystorePassword", Type: String, Meaning: "The old name of keystore-password.", Support: Ignored, Note: "The PEM file is read without a password; protect it by its file mode."},
+			Property{Name: "keystorePassword", Type: String, Meaning: "The old name of keystore-password."},
 			Property{Name: "excludeProtocols", Type: List, Meaning: "The old name of exclude-protocols.", Support: Noted, Note: "TLS 1.2 is the lowest version in any case."},
 			Property{Name: "ServerConnector.idleTimeout", Type: Duration, Unit: "ms", Default: "30000", Min: 0, Max: maxLong, Meaning: "After how long without traffic a connection is closed."},
 			Property{Name: "ServerConnector.acceptQueueSize", Type: Int, Unit: "connections", Min: 0, Max: maxInt, Meaning: "How many connections may wait to be accepted.", Support: Ignored, Note: "The kernel's limit (somaxconn) is used."},
