@@ -237,6 +237,9 @@ func (s *execSource) push(ctx, storing context.Context, c *lineCollector, out Ou
 			s.log.Warn("lines of the command are lost: the source was stopped and the channel did not take them", "lines", n, "err", err)
 			break
 		}
+		if pause >= execRetry {
+			s.log.Warn("lines of the command wait for the channel, and the command with them", "lines", n, "err", err)
+		}
 		sleep(ctx, pause)
 	}
 	c.drop(n)

@@ -43,6 +43,8 @@ type spooldir struct {
 	read       *deserializing
 
 	stored map[string][]Checkpoint
+	begun  map[string]bool // the streams that were stored when the source was made
+	ended  map[string]int  // those of them that came to an end, and how often
 	meta   flumeMeta // what Flume has written since
 	wrote  *ownWrites
 	root   *os.Root
@@ -93,6 +95,8 @@ func newSpooldir(settings topologies.Settings, env Env) (Source, error) {
 		pollDelay: settings.Duration("pollDelay"),
 		batchSize: max(1, settings.Int("batchSize")),
 		stored:    map[string][]Checkpoint{},
+		begun:     map[string]bool{},
+		ended:     map[string]int{},
 		odd:       map[string]bool{},
 		files:     map[string]*spoolFile{},
 		kick:      make(chan struct{}, 1),
@@ -128,7 +132,7 @@ func newSpooldir(settings topologies.Settings, env Env) (Source, error) {
 	}
 	for stream, at := range env.Checkpoints {
 		if len(at) > 0 {
-			s.stored[stream] = at
+			s.stored[stream], s.begun[stream] = at, true
 		}
 	}
 	s.wrote = openOwnWrites(env.Dir, "spooldir-meta.sha256")
@@ -268,7 +272,9 @@ func (s *spooldir) readFile(ctx context.Context, out Out, f *spoolFile) error {
 	if len(stored) > 0 {
 		f.last = stored[0]
 		var d spoolData
-		if json.Unmarshal(f.last.Data, &d) == nil && (d.Done || d.Aside) {
+		// While the channels differ, the lowest is not at the end, whatever the
+		// data say.
+		if len(stored) == 1 && json.Unmarshal(f.last.Data, &d) == nil && (d.Done || d.Aside) {
 			if d.Aside {
 				f.aside = errors.New("it was so already when the source last ran")
 			}

@@ -119,6 +119,9 @@ func (s *spooldir) markDone() (gone []*spoolFile) {
 		}
 		if ended {
 			delete(s.files, f.stream)
+			if s.begun[f.stream] {
+				s.ended[f.stream]++
+			}
 			gone = append(gone, f)
 		}
 		none := s.at.file == ""

@@ -129,6 +129,12 @@ func (s *spooldir) consider(rel string) {
 	}
 	f := &spoolFile{rel: rel, id: id, size: info.Size(), mtime: info.ModTime()}
 	f.stream = fmt.Sprintf("%s:%d:%d:%d", rel, id.inode, f.size, f.mtime.UnixNano())
+	// Somebody may give a file its old name back, to have it read again.
+	s.mu.Lock()
+	if n := s.ended[f.stream]; n > 0 {
+		f.stream = fmt.Sprintf("%s:%d", f.stream, n)
+	}
+	s.mu.Unlock()
 	if s.track && s.tracked(rel) {
 		return
 	}

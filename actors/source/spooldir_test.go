@@ -445,3 +445,34 @@ func TestSpooldirCheckpointsSayWhenAFileIsDone(t *testing.T) {
 		t.Errorf("the last batch of 8 bytes comes with %+v", last)
 	}
 }
+
+// Two channels, one of which has everything: the data of the furthest stand
+// beside the lowest position.
+func TestSpooldirReadsOnForTheChannelThatLagsBehind(t *testing.T) {
+	sp := newSpool(t, "batchSize", "1")
+	sp.drop("a", "one\ntwo\nthree\n")
+	sp.start(false)
+	sp.wants("one", "two", "three")
+	sp.kill(3)
+	for stream, at := range sp.env.Checkpoints {
+		sp.env.Checkpoints[stream] = []source.Checkpoint{{Stream: stream, Pos: 4, Data: at[0].Data}, at[0]}
+	}
+	sp.start(true)
+	sp.wants("two", "three")
+	sp.names("a.COMPLETED")
+}
+
+func TestSpooldirReadsAFileAgainThatGotItsOldNameBack(t *testing.T) {
+	sp := newSpool(t)
+	sp.drop("a", "one\n")
+	sp.start(false)
+	sp.wants("one")
+	sp.kill(1)
+	sp.start(true)
+	sp.names("a.COMPLETED")
+	sp.do(os.Rename(sp.path("a.COMPLETED"), sp.path("a")))
+	sp.wants("one")
+	if stream := sp.out.Batches()[len(sp.out.Batches())-1].At.Stream; sp.env.Checkpoints[stream] != nil {
+		t.Errorf("it comes in the stream %s, of which everything is stored", stream)
+	}
+}

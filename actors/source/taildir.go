@@ -45,10 +45,13 @@ type taildir struct {
 	cachedMatching bool
 
 	stored  map[string][]Checkpoint // of earlier runs, until their file is found
+	lives   map[uint64]int          // by inode: the first generation that no stored stream has
 	listed  map[uint64][]position   // the position file's entries by inode
 	foreign bool                    // and they win
 	book    *positionBook
 
+	opened   int // files
+	openMax  int
 	files    map[fileID]*tailFile
 	order    []*tailFile // oldest change first
 	byPath   map[string]*tailFile
@@ -84,6 +87,8 @@ func newTaildir(settings topologies.Settings, env Env) (Source, error) {
 		backoffMax:     settings.Duration("maxBackoffSleep"),
 		cachedMatching: settings.Bool("cachePatternMatching"),
 		stored:         map[string][]Checkpoint{},
+		lives:          map[uint64]int{},
+		openMax:        openLimit(),
 		files:          map[fileID]*tailFile{},
 		byPath:         map[string]*tailFile{},
 		odd:            map[string]bool{},
@@ -112,8 +117,9 @@ func newTaildir(settings topologies.Settings, env Env) (Source, error) {
 		return nil, err
 	}
 	for stream, at := range env.Checkpoints {
-		if _, _, ok := parseStream(stream); ok && len(at) > 0 {
+		if id, generation, ok := parseStream(stream); ok && len(at) > 0 {
 			t.stored[stream] = at
+			t.lives[id.inode] = max(t.lives[id.inode], generation+1)
 		}
 	}
 	wrote := openOwnWrites(env.Dir, "taildir-position.sha256")
@@ -350,20 +356,37 @@ func (t *taildir) forgetStream(ctx context.Context, stream string) error {
 	return t.send(ctx, record.NewSlab(0), Checkpoint{Stream: stream, Gone: true})
 }
 
-// open opens f. When there are no descriptors left, a file that has been read
-// to its end gives up its own.
+// open opens f. When too many files are open, one that has been read to its
+// end is closed for it.
 func (t *taildir) open(f *tailFile) error {
-	err := f.open()
-	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
-		return err
+	if f.f == nil && t.opened >= t.openMax {
+		t.closeOne()
 	}
-	for _, other := range t.order {
-		if other != f && other.f != nil && other.listed && other.pos == other.size {
-			other.close()
-			return f.open()
-		}
+	err := f.open()
+	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && t.closeOne() {
+		err = f.open()
 	}
 	return err
+}
+
+func (t *taildir) closeOne() bool {
+	for _, f := range t.order {
+		if f.f != nil && f.listed && !f.dirty && f.pos == f.size {
+			f.close()
+			return true
+		}
+	}
+	return false
+}
+
+// openLimit is how many files a source keeps open: half of what the process
+// may, for others need some too.
+func openLimit() int {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 512
+	}
+	return int(min(limit.Cur/2, 1<<20))
 }
 
 func (t *taildir) failed(f *tailFile, doing string, err error) {

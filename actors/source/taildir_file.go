@@ -55,10 +55,11 @@ type tailData struct {
 
 // tailFile is one file that is followed.
 type tailFile struct {
-	id    fileID
-	path  string
-	group *tailGroup
-	f     *os.File // nil while closed
+	id     fileID
+	path   string
+	group  *tailGroup
+	f      *os.File // nil while closed
+	opened *int     // counts the open files of the source
 
 	stream     string // "" until the file has its first byte
 	generation int    // counts the lives of an inode: truncated, used again
@@ -150,6 +151,7 @@ func (f *tailFile) open() error {
 		return errors.Join(err, file.Close())
 	}
 	f.f, f.grew = file, time.Now()
+	*f.opened++
 	return nil
 }
 
@@ -160,6 +162,7 @@ func (f *tailFile) close() {
 	if f.f != nil {
 		f.f.Close()
 		f.f = nil
+		*f.opened--
 	}
 }
 

@@ -84,7 +84,7 @@ func (t *taildir) list() error {
 		if f.listed {
 			t.byPath[f.path] = f
 		}
-		if f.dirty && f.f == nil {
+		if f.dirty && f.f == nil && t.opened < t.openMax {
 			t.open(f) // an error comes again when the file has its turn
 		}
 	}
@@ -101,7 +101,7 @@ func missingDir(dir string, err error) error {
 // discover begins to follow a file. At the start of the source a file nothing
 // is known of may be taken from its end.
 func (t *taildir) discover(m found, starting bool) *tailFile {
-	f := &tailFile{id: m.id, path: m.path, group: m.group, average: 200, grew: time.Now(), dirty: true, listed: true}
+	f := &tailFile{id: m.id, path: m.path, group: m.group, average: 200, grew: time.Now(), dirty: true, listed: true, opened: &t.opened}
 	t.files[m.id] = f
 	if starting && t.skipToEnd && m.size > 0 && !t.known(f) {
 		f.pos, f.scanned = m.size, m.size
@@ -235,12 +235,11 @@ func (t *taildir) storedOf(f *tailFile) (stream string, at []Checkpoint) {
 }
 
 // freshStream is a name that no stored stream and no earlier life of the inode
-// has.
+// has: what is emitted under a stored one counts as stored up to its position.
 func (t *taildir) freshStream(f *tailFile) string {
-	for s := range t.stored {
-		if id, generation, _ := parseStream(s); id.inode == f.id.inode {
-			f.generation = max(f.generation, generation+1)
-		}
+	if least, ok := t.lives[f.id.inode]; ok {
+		f.generation = max(f.generation, least)
+		t.lives[f.id.inode] = f.generation + 1
 	}
 	return f.streamName()
 }

@@ -5,13 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/dlclark/regexp2"
-
+	"github.com/sluicehq/sluice/actors/source/interceptor"
 	"github.com/sluicehq/sluice/topologies"
 )
 
@@ -30,7 +28,7 @@ func idOf(info fs.FileInfo) (fileID, bool) {
 type tailGroup struct {
 	name      string
 	dir       string
-	match     func(name string) bool
+	match     interceptor.Matcher
 	recursive bool
 	headers   []header // of every record
 
@@ -74,9 +72,9 @@ func newTailGroup(settings topologies.Settings, name string) (*tailGroup, error)
 	}
 	// Only the last element is a pattern; a slash inside it is none.
 	cut := strings.LastIndexByte(pattern, '/')
-	match, err := javaFullMatch(pattern[cut+1:])
+	match, err := interceptor.CompileJava(pattern[cut+1:])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: the file name's pattern %q: %w", settings.Name(), property, pattern[cut+1:], err)
+		return nil, fmt.Errorf("%s: %s: the file name's pattern: %w", settings.Name(), property, err)
 	}
 	g := &tailGroup{
 		name:      name,
@@ -89,23 +87,6 @@ func newTailGroup(settings topologies.Settings, name string) (*tailGroup, error)
 		g.headers = append(g.headers, header{key, settings.String("headers." + name + "." + key)})
 	}
 	return g, nil
-}
-
-// javaFullMatch compiles a java.util.regex pattern that has to match a whole
-// text. What RE2 does not know runs on a backtracking engine.
-func javaFullMatch(pattern string) (func(string) bool, error) {
-	if re, err := regexp.Compile(`\A(?:` + pattern + `)\z`); err == nil {
-		return re.MatchString, nil
-	}
-	re, err := regexp2.Compile(`\A(?:`+pattern+`)\z`, regexp2.None)
-	if err != nil {
-		return nil, err
-	}
-	re.MatchTimeout = time.Second
-	return func(text string) bool {
-		ok, err := re.MatchString(text)
-		return ok && err == nil
-	}, nil
 }
 
 // list appends the files that match now. With cached, a directory whose time
@@ -160,12 +141,19 @@ func (g *tailGroup) read(dir string, cached bool) (*listing, error) {
 			if g.recursive {
 				l.dirs = append(l.dirs, path)
 			}
-		case g.match(e.Name()):
+		case g.matches(e.Name()):
 			l.names = append(l.names, listed{path, e.Type()&fs.ModeSymlink != 0})
 		}
 	}
 	g.listings[dir] = l
 	return l, nil
+}
+
+// matches says whether a file's name matches. A pattern that takes too long to
+// be matched does not.
+func (g *tailGroup) matches(name string) bool {
+	ok, err := g.match.Full([]byte(name))
+	return ok && err == nil
 }
 
 // directories are all directories that were read.

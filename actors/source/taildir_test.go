@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluicehq/sluice/actors/source"
@@ -331,6 +332,63 @@ func TestTaildirFollowsMoreThanAThousandFiles(t *testing.T) {
 	}
 }
 
+// Sockets and the store need descriptors as well.
+func TestTaildirFollowsMoreFilesThanItMayOpen(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	low := limit
+	low.Cur = 100
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	tl := newTail(t, ".*log")
+	for i := range 300 {
+		tl.write(fmt.Sprintf("f%d.log", i), "first\n")
+	}
+	tl.start()
+	tl.out.WaitRecords(t, 300)
+	for i := range 300 {
+		tl.write(fmt.Sprintf("f%d.log", i), "second\n")
+	}
+	tl.out.WaitRecords(t, 600)
+	if n := tl.env.Counters.EventReadFail.Load(); n != 0 {
+		t.Errorf("%d files could not be read at first", n)
+	}
+}
+
+func TestTaildirCutsALineThatIsTooLongForARecord(t *testing.T) {
+	tl := newTail(t, ".*log")
+	long := strings.Repeat("x", 64<<20)
+	tl.write("a.log", "first\n"+long+"rest\nlast\n")
+	tl.start()
+	tl.wants("first", long, "rest", "last")
+	if n := tl.env.Counters.Truncated.Load(); n != 1 {
+		t.Errorf("counted %d cuts, want 1", n)
+	}
+}
+
+// What comes under a stored stream counts as stored up to its position.
+func TestTaildirNeverUsesAStoredStreamForAnotherFile(t *testing.T) {
+	tl := newTail(t, `.*\.log`, "idleTimeout", "30").start()
+	tl.write("a.log", "one\n")
+	tl.wants("one")
+	tl.restart()
+	tl.do(os.Rename(tl.path("a.log"), tl.path("a.old")))
+	tl.out.Wait(t, "the stream's end", func() bool {
+		return slices.ContainsFunc(tl.out.Batches(), func(b sourcetest.Batch) bool { return b.At.Gone })
+	})
+	tl.do(os.Rename(tl.path("a.old"), tl.path("a.log")))
+	tl.wants("one") // Flume, too, reads it again
+	for _, b := range tl.out.Batches() {
+		if len(b.Records) > 0 && tl.env.Checkpoints[b.At.Stream] != nil {
+			t.Errorf("the file came again in the stored stream %s", b.At.Stream)
+		}
+	}
+}
+
 func TestTaildirReadsTheOldestFileFirst(t *testing.T) {
 	tl := newTail(t, ".*log")
 	for i, name := range []string{"c.log", "a.log", "b.log"} {
@@ -426,7 +484,7 @@ func TestTaildirRefusesSettingsItCannotUse(t *testing.T) {
 		"no groups":     {"filegroups", "", "names no group"},
 		"no pattern":    {"filegroups", "g h", "set filegroups.h"},
 		"relative path": {"filegroups.g", "logs/.*", "no absolute path"},
-		"bad pattern":   {"filegroups.g", "/tmp/(", "pattern \"(\""},
+		"bad pattern":   {"filegroups.g", "/tmp/(", "file name's pattern"},
 		"no number":     {"batchSize", "many", "not a whole number"},
 	} {
 		t.Run(name, func(t *testing.T) {
