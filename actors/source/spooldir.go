@@ -45,7 +45,7 @@ type spooldir struct {
 	stored map[string][]Checkpoint
 	begun  map[string]bool // the streams that were stored when the source was made
 	ended  map[string]int  // those of them that came to an end, and how often
-	meta   flumeMeta // what Flume has written since
+	meta   flumeMeta       // what Flume has written since
 	wrote  *ownWrites
 	root   *os.Root
 	list   spoolList

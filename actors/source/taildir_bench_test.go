@@ -88,3 +88,26 @@ func writeLines(b *testing.B, path string, size int) int {
 	}
 	return n
 }
+
+func BenchmarkSpooldir(b *testing.B) {
+	dir := b.TempDir()
+	size := writeLines(b, filepath.Join(dir, "a.log"), 256<<20)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	batches := 0
+	for range b.N {
+		env := source.Env{Log: slog.New(slog.DiscardHandler), Dir: b.TempDir(), Counters: new(source.Counters)}
+		src, err := newSource("spooldir", map[string]string{"spoolDir": dir, "batchSize": "1000"}, env)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		out := &counting{end: size, done: cancel}
+		if err := src.Run(ctx, out); err != nil || out.bytes != size {
+			b.Fatalf("read %d of %d bytes: %v", out.bytes, size, err)
+		}
+		cancel()
+		batches += out.batches
+	}
+	b.ReportMetric(float64(batches)/float64(b.N), "batches/op")
+}
