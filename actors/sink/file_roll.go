@@ -91,8 +91,6 @@ func (f *fileRoll) Deliver(ctx context.Context, batch *Batch) error {
 		for _, h := range f.hopeless {
 			f.env.DeadLetter(h.slab, h.i, "serialize", h.err.Error())
 		}
-	} else {
-		f.env.Counters.EventWriteFail.Add(int64(batch.Len()))
 	}
 	clear(f.hopeless)
 	f.hopeless = f.hopeless[:0]

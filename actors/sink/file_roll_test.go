@@ -279,8 +279,8 @@ func TestFileRollWaitsForItsDirectory(t *testing.T) {
 			t.Fatalf("deliver without the directory: got %v, want an error that names it", err)
 		}
 	}
-	if env.Counters.EventWriteFail.Load() != 2 || env.Counters.ConnectionFailed.Load() < 2 {
-		t.Errorf("counted %d failed events and %d failed files, want 2 and at least 2", env.Counters.EventWriteFail.Load(), env.Counters.ConnectionFailed.Load())
+	if got := env.Counters.ConnectionFailed.Load(); got < 2 {
+		t.Errorf("counted %d files that failed, want at least 2", got)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -12,11 +12,11 @@ import (
 )
 
 // processor says which sink of a group is tried next. It has no clock: whoever
-// asks brings the time. Every sink that next names is answered for with failed
-// or succeeded before next is asked again.
+// asks brings the time, and answers for the sinks that it tries.
 type processor interface {
 	// next is the sink to try, as an index of the group's list. When there is
-	// none to try now, ok is false and retryAt says when to ask again.
+	// none to try now, ok is false and retryAt says when to ask again. Asked
+	// again before that, or before the answer for a sink, it says the same.
 	next(now time.Time) (sink int, ok bool, retryAt time.Time)
 	failed(sink int, now time.Time)
 	succeeded(sink int, now time.Time)
@@ -173,6 +173,7 @@ type loadBalance struct {
 	head            int         // where the next turn begins among the active
 	turn            []int       // the sinks still to be tried with this batch
 	tried           bool        // turn belongs to a batch
+	until           time.Time   // of the pause after all have failed
 }
 
 type restingSink struct {
@@ -214,14 +215,17 @@ func newLoadBalance(s topologies.Settings, sinks []string, compat bool) (process
 }
 
 func (l *loadBalance) next(now time.Time) (int, bool, time.Time) {
+	if now.Before(l.until) {
+		return 0, false, l.until
+	}
 	if !l.tried {
 		l.begin(now)
 	}
 	if len(l.turn) > 0 {
 		return l.turn[0], true, now
 	}
-	l.tried = false
-	return 0, false, l.again(now)
+	l.tried, l.until = false, l.again(now)
+	return 0, false, l.until
 }
 
 // begin lists the sinks to be tried with the next batch.

@@ -182,6 +182,28 @@ func TestLoadBalanceAtRandomGivesEverySinkItsShare(t *testing.T) {
 	}
 }
 
+// The actor asks to know how long it will wait, and asks again before it tries.
+func TestAskingTwiceChangesNothing(t *testing.T) {
+	for _, kind := range []string{"failover", "load_balance"} {
+		g := newGroup(t, kind, nil, false, "a", "b")
+		for step := range 40 {
+			first, ok, at := g.p.next(g.now)
+			again, okAgain, atAgain := g.p.next(g.now)
+			if ok != okAgain || ok && first != again || !ok && !at.Equal(atAgain) {
+				t.Fatalf("%s, step %d: got %d %v %s, then %d %v %s", kind, step, first, ok, at, again, okAgain, atAgain)
+			}
+			if !ok {
+				if _, early, _ := g.p.next(at.Add(-1)); early {
+					t.Fatalf("%s, step %d: a sink is tried before the pause is over", kind, step)
+				}
+				g.now = at
+				continue
+			}
+			g.p.failed(first, g.now)
+		}
+	}
+}
+
 func TestTheDefaultProcessorTriesItsSinkLaterAndLater(t *testing.T) {
 	g := newGroup(t, "default", nil, false, "a")
 	g.expect("", "a")
