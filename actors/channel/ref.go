@@ -152,7 +152,6 @@ func (t *Taker) read(c channelstate.Chunk) (*record.Slab, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read channel %s at %d: %w", t.ref.spec.Name, base, err)
 		}
-		s.SetTime(record.Batch(batch).MaxTimestamp())
 		t.cached, t.cachAt = s, c.Last
 	}
 	t.cached.Retain()
