@@ -213,8 +213,10 @@ func (p *sinkPart) add(g *Agent, next *topologies.Agent, c *topologies.Component
 func (g *Agent) sourceSpec(next *topologies.Agent, c *topologies.Component) *source.Spec {
 	spec := &source.Spec{
 		Agent: g.name, Name: c.Name, Settings: c.Settings, Compat: next.Compat, AllowExec: g.env.AllowExec,
-		Dir:   filepath.Join(g.env.Dir, "agents", g.name, c.Name),
-		Whole: c.Kind.Name == "http",
+		Dir: filepath.Join(g.env.Dir, "agents", g.name, c.Name),
+		// A request has one answer, and netcat tries a refused batch again line by
+		// line: neither may be stored in part.
+		Whole: c.Kind.Name == "http" || c.Kind.Name == "netcat",
 		Store: g.env.Store, Tree: g.env.Tree,
 		Log: g.env.Log.With("agent", g.name, "source", c.Name),
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/sluicehq/sluice/actors/channel"
 	"github.com/sluicehq/sluice/persistence/record"
 	"github.com/sluicehq/sluice/topologies"
 	"github.com/sluicehq/sluice/topologies/kinds"
@@ -153,8 +154,9 @@ func (h *httpSource) take(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	batch.SetTime(time.Now().UnixMilli())
-	if err = h.out.Store(h.running, batch); err != nil {
-		h.env.Counters.ChannelWriteFail.Add(1)
+	err = h.out.Store(h.running, batch)
+	if errors.Is(err, channel.ErrTooLarge) { // it would never be taken
+		return &httpError{http.StatusRequestEntityTooLarge, err}
 	}
 	return err
 }

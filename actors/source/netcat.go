@@ -16,8 +16,9 @@ import (
 const (
 	// netcatRead is how much is read from a connection at once.
 	netcatRead = 64 << 10
-	// netcatBatch bounds the lines that are stored together.
-	netcatBatch = 1000
+	// netcatBatch bounds the lines that are stored together. It is the default
+	// capacity of a memory channel.
+	netcatBatch = 100
 	// answerMax bounds how long a client may take to read its answers.
 	answerMax = 30 * time.Second
 )
@@ -178,9 +179,6 @@ func (c *netcatConn) storeLines(ctx context.Context, lines [][]byte) error {
 }
 
 func (c *netcatConn) answerLines(n int, err error) {
-	if err != nil {
-		c.counters.ChannelWriteFail.Add(1)
-	}
 	for range n {
 		if err != nil {
 			c.answer = fmt.Appendf(c.answer, "FAILED: %s\n", oneLine(err))

@@ -190,7 +190,6 @@ func handOver(ctx context.Context, out Out, slab *record.Slab, drop bool, counte
 		return err == nil
 	}
 	if err := out.Store(ctx, slab); err != nil {
-		counters.ChannelWriteFail.Add(1)
 		counters.Lost.Add(int64(n))
 	}
 	return ctx.Err() == nil
