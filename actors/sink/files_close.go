@@ -39,6 +39,9 @@ func (s *files) closeSome(ctx context.Context) bool {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if err := s.commit(ctx, State{}); err != nil {
+		if ctx.Err() != nil {
+			return false // Close does it
+		}
 		s.env.Log.Warn("commit that files are to be renamed, will be tried again", "after", s.RetryInterval, "err", err)
 		return false
 	}

@@ -380,7 +380,6 @@ func (h *hdfs) Close() error {
 	defer h.mu.Unlock()
 	h.closed = true
 	for _, b := range h.buckets {
-		h.finish(b)
 		h.drop(b)
 	}
 	return h.files.Close()
