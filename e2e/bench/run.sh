@@ -38,8 +38,8 @@ set_command() {
     sluice)
       conf=$here/peers/flume/$2.conf
       command=("$SLUICE" agent -n a1 -f @CONF@ --no-reload-conf --data @DIR@/store) ;;
-    flume)
-      conf=$here/peers/flume/$2.conf
+    flume | flume-multiport)
+      conf=$here/peers/flume/$2${1#flume}.conf
       command=(java -Xmx"${FLUME_HEAP:-1g}" -cp "$PEERS/flume/lib/*" org.apache.flume.node.Application -n a1 -f @CONF@ --no-reload-conf) ;;
     rsyslog)
       conf=$here/peers/rsyslog/$2.conf
