@@ -224,6 +224,10 @@ func indices(from, to int) []int {
 // putForEver puts shares, whose references it takes over, and tries again
 // until they are taken or ctx ends.
 func (e *emitter) putForEver(ctx context.Context, shares []share, at Checkpoint) error {
+	if err := e.flights.awaitRoom(ctx); err != nil {
+		e.refuse(shares)
+		return err
+	}
 	select {
 	case e.window <- struct{}{}:
 	case <-ctx.Done():
@@ -277,11 +281,12 @@ func copiesOf(shares []share) int {
 func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error {
 	copies, count := copiesOf(shares), len(shares)
 	named := make([]bool, len(e.Channels))
-	memory := 0
+	memory, bytes := 0, 0
 	list := make([]channel.Share, 0, len(shares))
 	for _, s := range shares {
 		c := e.Channels[s.channel]
 		named[s.channel] = true
+		bytes = max(bytes, s.batch.BodyBytes())
 		one := channel.Share{To: c, Batch: s.batch}
 		key := persistence.KV{}
 		if at.Stream != "" {
@@ -297,7 +302,7 @@ func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error 
 	}
 	seq, tracked := uint64(0), at.Stream != ""
 	if tracked {
-		seq = e.flights.add(at, named, memory+1)
+		seq = e.flights.add(at, named, memory+1, bytes)
 	}
 	for i := range list {
 		if m := list[i].Mark; m != nil {

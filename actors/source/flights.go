@@ -12,22 +12,60 @@ type flights struct {
 	first uint64 // number of out[0]
 	out   []flight
 	empty chan struct{} // closed when out becomes empty; nil while it is
+	bytes int           // of the batches in out
+	room  chan struct{} // closed when bytes shrinks; nil while nobody waits
 }
+
+// flightBytesMax is how many bytes of a source may be on their way before it
+// reads on: what can be read again need not wait in memory.
+const flightBytesMax = 16 << 20
 
 type flight struct {
 	at       Checkpoint
 	channels []bool // by the source's list: who got something of it
 	open     int    // shares that are not settled
+	bytes    int
 }
 
-// add notes a batch with open shares and returns its number.
-func (f *flights) add(at Checkpoint, channels []bool, open int) uint64 {
+// awaitRoom returns when less than flightBytesMax is on its way, or ctx ends.
+func (f *flights) awaitRoom(ctx context.Context) error {
+	for {
+		f.mu.Lock()
+		if f.bytes < flightBytesMax {
+			f.mu.Unlock()
+			return nil
+		}
+		if f.room == nil {
+			f.room = make(chan struct{})
+		}
+		room := f.room
+		f.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// shrink takes n bytes off and wakes who waits for that. f.mu is held.
+func (f *flights) shrink(n int) {
+	f.bytes -= n
+	if f.room != nil {
+		close(f.room)
+		f.room = nil
+	}
+}
+
+// add notes a batch of so many bytes with open shares and returns its number.
+func (f *flights) add(at Checkpoint, channels []bool, open, bytes int) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.empty == nil {
 		f.empty = make(chan struct{})
 	}
-	f.out = append(f.out, flight{at, channels, open})
+	f.out = append(f.out, flight{at, channels, open, bytes})
+	f.bytes += bytes
 	return f.first + uint64(len(f.out)) - 1
 }
 
@@ -48,6 +86,9 @@ func (f *flights) done(seq uint64) []flight {
 		return nil
 	}
 	settled := append([]flight(nil), f.out[:n]...)
+	for _, s := range settled {
+		f.shrink(s.bytes)
+	}
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.first += uint64(n)
 	if len(f.out) == 0 {
@@ -64,10 +105,14 @@ func (f *flights) abort(seq uint64) {
 	if seq < f.first || seq >= f.first+uint64(len(f.out)) {
 		return
 	}
-	f.first += uint64(len(f.out))
-	f.out = f.out[:0]
-	close(f.empty)
-	f.empty = nil
+	for _, late := range f.out[seq-f.first:] {
+		f.shrink(late.bytes)
+	}
+	f.out = f.out[:seq-f.first]
+	if len(f.out) == 0 {
+		close(f.empty)
+		f.empty = nil
+	}
 }
 
 // wait returns when nothing is on its way, or ctx ends.
