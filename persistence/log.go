@@ -30,9 +30,10 @@ type Log struct {
 	handed      record.Offset // where the next append begins
 	first, last *part         // in the order of Submit, not yet with the committer
 	todo        *part         // the first that no worker has taken
-	working     bool          // some worker has the log
-	strict      int           // writes that lazy acks must wait for
-	armed       bool          // a lazy sync is on its way
+	working     bool          // some worker has the log, or will
+	readyNext   *Log
+	strict      int  // writes that lazy acks must wait for
+	armed       bool // a lazy sync is on its way
 	flushDue    bool
 	flushed     []chan error
 	deleted     bool

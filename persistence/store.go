@@ -41,7 +41,8 @@ type Store struct {
 	failed   error
 	fatality sync.Once
 
-	ready       []*Log // for the sync workers
+	readyFirst  *Log // for the sync workers
+	readyLast   *Log
 	workReady   sync.Cond
 	workers     int
 	workersIdle int

@@ -13,7 +13,12 @@ func (s *Store) schedule(l *Log) {
 		return
 	}
 	l.working = true
-	s.ready = append(s.ready, l)
+	if s.readyLast == nil {
+		s.readyFirst = l
+	} else {
+		s.readyLast.readyNext = l
+	}
+	s.readyLast = l
 	if s.workersIdle == 0 && s.workers < s.opt.SyncWorkers {
 		s.workers++
 		s.wg.Add(1)
@@ -30,7 +35,7 @@ func (s *Store) worker() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for len(s.ready) == 0 {
+		for s.readyFirst == nil {
 			if s.stopWorkers {
 				return
 			}
@@ -38,8 +43,10 @@ func (s *Store) worker() {
 			s.workReady.Wait()
 			s.workersIdle--
 		}
-		l := s.ready[0]
-		s.ready = s.ready[1:]
+		l := s.readyFirst
+		if s.readyFirst, l.readyNext = l.readyNext, nil; s.readyFirst == nil {
+			s.readyLast = nil
+		}
 		g.take(l)
 		if s.failed == nil {
 			s.mu.Unlock()

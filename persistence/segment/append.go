@@ -54,7 +54,7 @@ func (l *Log) write(frames []Frame) error {
 		l.head = make([]byte, 0, heads+heads/2)
 	}
 	b := l.head[:0] // never grows below: the vector points into it
-	vec := make([][]byte, 0, 2*len(frames))
+	vec := l.vec[:0]
 	end, last := l.end, record.Offset(-1)
 	for i := range frames {
 		f := &frames[i]
@@ -82,7 +82,10 @@ func (l *Log) write(frames []Frame) error {
 		end.Write = max(end.Write, f.Write)
 		f.End = end
 	}
-	if err := l.writev(vec); err != nil {
+	l.vec = vec
+	err := l.writev(vec)
+	clear(vec) // payloads belong to others again
+	if err != nil {
 		return err
 	}
 	l.end = end
@@ -97,9 +100,8 @@ func (l *Log) write(frames []Frame) error {
 }
 
 func (l *Log) writev(vec [][]byte) error {
-	path := l.path(l.end.Segment)
-	if err := Before(l.opt.Faults, OpWrite, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err := l.before(OpWrite, l.end.Segment); err != nil {
+		return fmt.Errorf("write %s: %w", l.path(l.end.Segment), err)
 	}
 	f, err := l.files.acquire(l, l.end.Segment)
 	if err != nil {
@@ -116,7 +118,7 @@ func (l *Log) writev(vec [][]byte) error {
 			err = unix.EIO
 		}
 		if err != nil {
-			return fmt.Errorf("write %s at %d: %w", path, at, err)
+			return fmt.Errorf("write %s at %d: %w", f.Name(), at, err)
 		}
 		at += int64(n)
 		for n > 0 && n >= len(vec[0]) {
@@ -128,6 +130,14 @@ func (l *Log) writev(vec [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// before asks the faults about segment id; without any no name is made.
+func (l *Log) before(op string, id uint32) error {
+	if l.opt.Faults == nil {
+		return nil
+	}
+	return l.opt.Faults.Before(op, l.path(id))
 }
 
 func (l *Log) touched(id uint32) {
@@ -229,7 +239,7 @@ func (l *Log) Sync() error {
 func (l *Log) Dirty() bool { return len(l.dirty) > 0 }
 
 func (l *Log) syncFile(id uint32) error {
-	if err := Before(l.opt.Faults, OpSync, l.path(id)); err != nil {
+	if err := l.before(OpSync, id); err != nil {
 		return err
 	}
 	f, err := l.files.acquire(l, id)

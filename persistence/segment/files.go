@@ -37,7 +37,7 @@ type Files struct {
 
 	mu   sync.Mutex
 	open map[fileKey]*file
-	idle *list.List // of *file with refs 0, the least lately used in front
+	lru  *list.List // of *file, the least lately used in front
 }
 
 type fileKey struct{ gid, segment uint32 }
@@ -50,9 +50,9 @@ type file struct {
 	dropped bool // deleted: close when the last user is done
 }
 
-// NewFiles keeps at most max files open besides those in use.
+// NewFiles keeps at most max files open, more only while more are in use.
 func NewFiles(max int) *Files {
-	return &Files{max: max, open: map[fileKey]*file{}, idle: list.New()}
+	return &Files{max: max, open: map[fileKey]*file{}, lru: list.New()}
 }
 
 // acquire opens the file or finds it open; the caller gives it back.
@@ -62,10 +62,6 @@ func (s *Files) acquire(l *Log, segment uint32) (*file, error) {
 	defer s.mu.Unlock()
 	if f := s.open[key]; f != nil {
 		f.refs++
-		if f.place != nil {
-			s.idle.Remove(f.place)
-			f.place = nil
-		}
 		return f, nil
 	}
 	h, err := os.OpenFile(l.path(segment), os.O_RDWR, 0)
@@ -73,7 +69,7 @@ func (s *Files) acquire(l *Log, segment uint32) (*file, error) {
 		return nil, err
 	}
 	f := &file{File: h, key: key, refs: 1}
-	s.open[key] = f
+	s.open[key], f.place = f, s.lru.PushBack(f)
 	return f, nil
 }
 
@@ -88,17 +84,18 @@ func (s *Files) release(f *file) {
 		f.Close()
 		return
 	}
-	f.place = s.idle.PushBack(f)
-	for s.idle.Len() > s.max {
-		s.close(s.idle.Front().Value.(*file))
+	s.lru.MoveToBack(f.place)
+	for e := s.lru.Front(); e != nil && s.lru.Len() > s.max; {
+		old := e.Value.(*file)
+		e = e.Next()
+		if old.refs == 0 {
+			s.close(old)
+		}
 	}
 }
 
 func (s *Files) close(f *file) {
-	if f.place != nil {
-		s.idle.Remove(f.place)
-		f.place = nil
-	}
+	s.lru.Remove(f.place)
 	delete(s.open, f.key)
 	f.Close()
 }
@@ -115,6 +112,7 @@ func (s *Files) drop(key fileKey) {
 		s.close(f)
 	default:
 		f.dropped = true
+		s.lru.Remove(f.place)
 		delete(s.open, key)
 	}
 }

@@ -35,6 +35,7 @@ type Log struct {
 	made  bool     // a file was created since the last Sync
 	index []mark   // of the segment at the end, for its footer
 	head  []byte   // headers of the frames being written
+	vec   [][]byte // what is being written
 
 	mu   sync.Mutex
 	segs []Info // ascending
