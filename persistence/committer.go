@@ -22,7 +22,11 @@ func (it *item) size() int {
 	case it.w != nil && it.w.err == nil:
 		return it.w.size
 	case it.b != nil:
-		return it.b.size()
+		n := it.b.bytes
+		for _, other := range it.b.also {
+			n += other.bytes
+		}
+		return n
 	}
 	return 0
 }

@@ -12,12 +12,11 @@ type bundle struct {
 	log     *Log
 	entries []Entry
 	changes []byte // as in frames, behind each other
+	bytes   int    // of a transaction
 	pos     segment.Position
 	next    *bundle
 	also    []*bundle // entries in other logs, of the same write
 }
-
-func (b *bundle) size() int { return len(b.entries)*160 + len(b.changes) }
 
 // acknowledge tells the callers of as many parts as may be told after the
 // write: those before the first that needs a commit.
@@ -49,7 +48,7 @@ func (l *Log) keep(p *part) {
 	l.lazyMu.Lock()
 	defer l.lazyMu.Unlock()
 	b := l.bundleLast
-	if b == nil || b.size()+w.size > lazyBytes || len(b.entries) > txnKeys/2 {
+	if b == nil || b.bytes+w.size > lazyBytes || len(b.entries) > txnKeys/2 {
 		b = &bundle{log: l}
 		if l.bundleLast == nil {
 			l.bundleFirst = b
@@ -58,6 +57,7 @@ func (l *Log) keep(p *part) {
 		}
 		l.bundleLast = b
 	}
+	b.bytes += w.size
 	for i := range w.Appends {
 		e := w.Appends[i].entry()
 		b.entries = append(b.entries, e)

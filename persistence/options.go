@@ -44,9 +44,13 @@ const (
 )
 
 const (
-	memtableBytes   = 32 << 20
-	txnBytes        = 3 << 20 // well below the 15 % of a memtable that Badger takes
-	txnKeys         = 10_000
+	memtableBytes = 16 << 20
+	txnBytes      = 2 << 20 // well below the 15 % of a memtable that Badger takes
+	txnKeys       = 10_000
+	// What an entry and a change count for, at least: Badger bounds the number
+	// of keys as well.
+	entryBytes      = 256
+	changeBytes     = 128
 	valueMax        = 1 << 20 // Badger would put larger values into its value log
 	lazyBytes       = 1 << 20 // of changes per transaction under a lazy policy
 	lazySyncBytes   = 64 << 20

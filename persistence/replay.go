@@ -258,7 +258,11 @@ func (s *Store) indexTails(order []*tail) error {
 
 // bundleOf is what a transaction holds of one frame.
 func (s *Store) bundleOf(l *Log, f *segment.Frame) *bundle {
-	b := &bundle{log: l, pos: f.End, changes: f.Meta}
+	b := &bundle{log: l, pos: f.End, changes: f.Meta, bytes: entryBytes + len(f.Meta)}
+	readMeta(f.Meta, changes{ // what cannot be read, the transaction will say
+		set:    func(_, _ []byte) error { b.bytes += changeBytes; return nil },
+		delete: func([]byte) error { b.bytes += changeBytes; return nil },
+	})
 	if f.Kind == segment.Batch {
 		e := Entry{Base: f.Base, Last: f.Base + record.Offset(f.Count) - 1, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At}
 		b.entries = []Entry{e}

@@ -148,26 +148,26 @@ func (s *Store) check(w *Write) error {
 			return fmt.Errorf("append of %d bytes to %s: %w: at most %d", len(a.Payload), a.Log.name, ErrTooLarge, payloadMax)
 		}
 		w.segs = w.segs || len(a.Payload) > s.opt.Threshold || a.Log.flush.lazy()
-		w.size += 160
+		w.size += entryBytes
 		inline += len(a.Payload)
 	}
 	for _, t := range w.Trims {
 		if t.Log.deleted {
 			return fmt.Errorf("trim of %s: %w", t.Log.name, ErrDeleted)
 		}
-		w.size += 64
+		w.size += changeBytes
 	}
 	for _, kv := range w.Sets {
 		if len(kv.Key) == 0 || len(kv.Key) > 32<<10 || len(kv.Value) >= valueMax-1024 {
 			return fmt.Errorf("set of a key of %d bytes to %d bytes: %w", len(kv.Key), len(kv.Value), ErrTooLarge)
 		}
-		w.size += len(kv.Key) + len(kv.Value) + 64
+		w.size += len(kv.Key) + len(kv.Value) + changeBytes
 	}
 	for _, k := range w.Deletes {
 		if len(k) == 0 || len(k) > 32<<10 {
 			return fmt.Errorf("delete of a key of %d bytes: %w", len(k), ErrTooLarge)
 		}
-		w.size += len(k) + 64
+		w.size += len(k) + changeBytes
 	}
 	if !w.segs && w.size+inline > txnBytes {
 		w.segs = len(w.Appends) > 0
