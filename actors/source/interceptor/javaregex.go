@@ -65,6 +65,8 @@ type linear struct {
 	vm       machine
 	required *literal // every match contains one of these; nil when none is known
 	exact    bool     // the pattern is nothing but required
+	inside   bool     // find does not say what the pattern means: a $ goes on
+	loc      []int    // scratch
 }
 
 func compileLinear(pattern string) (*linear, error) {
@@ -72,7 +74,7 @@ func compileLinear(pattern string) (*linear, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &linear{pattern: pattern, names: find.names}
+	m := &linear{pattern: pattern, names: find.names, inside: find.inside}
 	if m.find, err = regexp.Compile(string(find.out)); err != nil {
 		return nil, reason(err)
 	}
@@ -118,6 +120,11 @@ func (m *linear) Match(b []byte) (bool, error) {
 		if found := m.required.in(b); m.exact || !found {
 			return found, nil
 		}
+	}
+	if m.inside {
+		var err error
+		m.loc, err = m.Find(b, 0, m.loc)
+		return len(m.loc) > 0, err
 	}
 	return m.find.Match(b), nil
 }

@@ -31,6 +31,8 @@ func TestPatternsMeanWhatJavaMeansByThem(t *testing.T) {
 		{`foo$`, "foo\r", `[foo]`},
 		{`foo$`, "foo\r\n", `[foo]`},
 		{`foo$`, "foo\n\n", `-`},
+		{`foo$\n`, "foo\n", "[foo\n]"},
+		{`(foo$|bar)\r`, "foo\r", "[foo\r][foo]"},
 		{`(.*)`, "abc\rdef", `[abc][abc]`},
 		{`(?s)(.*)`, "abc\ndef", "[abc\ndef][abc\ndef]"},
 		{`(?m)^b$`, "a\nb\nc", `[b]`},
@@ -167,4 +169,44 @@ func BenchmarkFind(b *testing.B) {
 	if len(loc) != 16 {
 		b.Fatal(loc)
 	}
+}
+
+// No pattern makes the compiler crash, and the three ways to ask about a match
+// agree: the texts that are looked for first, package regexp, and the machine
+// that finds groups.
+func FuzzJavaRegex(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`status=(200|500) `, `a status=500 b`}, {`^(\d+):(\d+)$`, "12:34\r\n"}, {`[a-z&&[^m-p]]+x*`, `mnoabc`}, {`(?i)(a|b)?c{1,3}`, `ABC`},
+		{`\Qa.b\E|(x+)+y`, `xxxy`}, {`a(b|c)d(e|f)`, `abdf`}, {`(?m)^b$|\bword\b`, "a\nb"}, {`[^\s,]+\p{Lu}`, `xÄ`}, {`(?s)a.*?b|`, "a\nb"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		if len(pattern) > 100 || len(text) > 1000 {
+			return
+		}
+		m, err := interceptor.CompileJava(pattern)
+		if err != nil {
+			return
+		}
+		found, err := m.Match([]byte(text))
+		loc, err2 := m.Find([]byte(text), 0, nil)
+		if err != nil || err2 != nil {
+			return // ran into its time limit
+		}
+		if found != (len(loc) > 0) {
+			t.Fatalf("%q in %q: Match says %v, Find %v", pattern, text, found, loc)
+		}
+		if found && len(loc) != 2*m.Groups()+2 {
+			t.Fatalf("%q: %d groups, found %v", pattern, m.Groups(), loc)
+		}
+		for i := 0; i < len(loc); i += 2 {
+			if loc[i] > loc[i+1] || loc[i+1] > len(text) || (loc[i] < 0) != (loc[i+1] < 0) {
+				t.Fatalf("%q in %q: group %d is %v", pattern, text, i/2, loc)
+			}
+		}
+		if full, err := m.Full([]byte(text)); err == nil && full && !found {
+			t.Fatalf("%q is all of %q and not in it", pattern, text)
+		}
+	})
 }

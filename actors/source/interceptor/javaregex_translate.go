@@ -39,6 +39,7 @@ type translator struct {
 	flags  flags
 	stack  []open
 	multi  bool // a `$` of multi-line mode was met
+	inside bool // a `$` was met behind which the pattern goes on
 }
 
 type flags struct{ dotAll, multiLine, comments, fold bool }
@@ -145,6 +146,10 @@ func (t *translator) lines() string {
 }
 
 func (t *translator) dollar() {
+	rest := strings.TrimLeft(t.in[t.at:], ")")
+	if rest != "" && (len(t.stack) > 0 || rest[0] != '|') {
+		t.inside = true
+	}
 	switch {
 	case t.flags.multiLine:
 		t.multi = true
