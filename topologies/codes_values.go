@@ -180,4 +180,11 @@ The kinds of files cannot be mixed, or two files define the same thing.
 Several files make one topology when all are YAML and each component stands in
 one of them, or when all are in Flume's form, where later files override earlier
 ones.`,
+
+	"SL0156": `
+Something of a configuration could not be carried over into YAML.
+
+Components that no list names do not run in Flume either and are left out. Of
+references YAML has ${env:NAME}, ${sys:key} and ${file:/path}; others stay as
+plain text, for you to look at.`,
 }
