@@ -34,7 +34,7 @@ func TestTheCommandsDoWhatTheScriptsSay(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": runs, "settled": settled,
+			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": runs, "settled": settled, "held": held, "draining": draining,
 		},
 	})
 }
@@ -105,6 +105,32 @@ func settled(ts *testscript.TestScript, neg bool, args []string) {
 	until(ts, args[1]+" delivered", func() bool {
 		st, err := c.Status(context.Background())
 		return err == nil && st.Ledger.Held == 0 && strconv.FormatInt(st.Ledger.Delivered, 10) == args[1]
+	})
+}
+
+// held DIR N: the channels hold N events.
+func held(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: held DIR N")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, args[1]+" held", func() bool {
+		st, err := c.Status(context.Background())
+		return err == nil && strconv.FormatInt(st.Ledger.Held, 10) == args[1]
+	})
+}
+
+// draining DIR: the node is stopping, and says so.
+func draining(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: draining DIR")
+	}
+	c, err := admin.NewClient(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, "draining "+args[0], func() bool {
+		r, err := c.Ready(context.Background())
+		return err == nil && !r.Ready && r.Reasons[0].Part == "node"
 	})
 }
 
@@ -202,26 +228,52 @@ func checkExamples(t *testing.T, c *cobra.Command) {
 		t.Errorf("%s: %d examples, want 2", c.CommandPath(), len(lines))
 	}
 	for _, line := range lines {
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] != "sluice" {
-			t.Errorf("%s: example %q does not begin with sluice", c.CommandPath(), line)
+		checkExample(t, c.CommandPath(), line)
+	}
+}
+
+// checkExample parses a command line without running it.
+func checkExample(t *testing.T, where, line string) {
+	t.Helper()
+	typed, _, _ := strings.Cut(line, ">")
+	words := strings.Fields(typed)
+	if len(words) == 0 || words[0] != "sluice" {
+		t.Errorf("%s: example %q does not begin with sluice", where, line)
+		return
+	}
+	found, rest, err := newRoot().Find(words[1:])
+	if err == nil {
+		err = found.ParseFlags(rest)
+	}
+	if err == nil {
+		err = found.ValidateArgs(found.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%s: example %q: %v", where, line, err)
+	}
+}
+
+// What the README tells people to type must be something that the commands take.
+func TestTheReadmesCommandsAreTaken(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fenced, checked := false, 0
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
 			continue
 		}
-		if i := strings.IndexAny(line, "|>"); i >= 0 {
-			words = strings.Fields(line[:i])
+		line = strings.Replace(strings.TrimPrefix(line, "./"), "go run ./cmd/sluice", "sluice", 1)
+		if fenced && strings.HasPrefix(line, "sluice ") {
+			checkExample(t, "README.md", line)
+			checked++
 		}
-		found, rest, err := newRoot().Find(words[1:])
-		if err != nil {
-			t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
-			continue
-		}
-		if err := found.ParseFlags(rest); err != nil {
-			t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
-			continue
-		}
-		if err := found.ValidateArgs(found.Flags().Args()); err != nil {
-			t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
-		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d commands were found", checked)
 	}
 }
 
