@@ -120,7 +120,7 @@ func runAgent(cmd *cobra.Command, f *agentFlags) error {
 	if err != nil {
 		return err
 	}
-	t, faults := loader(cfg.AllowExec)(def)
+	t, faults := runs(cfg.AllowExec)(def)
 	if t == nil || len(t.Agents) == 0 || !(f.lenient || f.compat) && topologies.Failed(faults, f.name) {
 		return &admin.ConfigError{Faults: faults}
 	}
@@ -142,7 +142,7 @@ func runAgent(cmd *cobra.Command, f *agentFlags) error {
 	if len(faults) > 0 {
 		topologies.RenderFaults(cmd.ErrOrStderr(), faults, def.Source)
 	}
-	o := processOptions{config: cfg, load: loader(cfg.AllowExec), readyJSON: f.readyJSON, monitoring: properties,
+	o := processOptions{config: cfg, load: runs(cfg.AllowExec), readyJSON: f.readyJSON, monitoring: properties,
 		stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), log: newLogger(cmd.ErrOrStderr(), cfg.LogLevel)}
 	if !f.noReload {
 		o.reload = time.Duration(f.interval) * time.Second

@@ -157,7 +157,7 @@ func (d *demo) start(cmd *cobra.Command) error {
 		return err
 	}
 	d.began = time.Now()
-	d.process, err = startProcess(processOptions{config: cfg, load: loader(cfg.AllowExec), stdout: io.Discard, stderr: io.Discard, log: newLogger(log, "info")})
+	d.process, err = startProcess(processOptions{config: cfg, load: runs(cfg.AllowExec), stdout: io.Discard, stderr: io.Discard, log: newLogger(log, "info")})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/runtime/admin"
@@ -26,6 +27,24 @@ func loader(allowExec bool) admin.Loader {
 		return only(d.Agent, t, faults)
 	}
 }
+
+// runs is the loader of a process that runs what it loads: where commands are
+// not allowed, a configuration with one is refused as a whole.
+func runs(allowExec bool) admin.Loader {
+	return func(d admin.Definition) (*topologies.Topology, []topologies.Fault) {
+		t, faults := loader(allowExec)(d)
+		faults = slices.DeleteFunc(faults, func(f topologies.Fault) bool { return allowExec && f.Code == runsCommand })
+		for i := range faults {
+			if faults[i].Code == runsCommand {
+				faults[i].Severity = topologies.Error
+			}
+		}
+		return t, faults
+	}
+}
+
+// runsCommand is the code of the note that a source runs a command.
+const runsCommand = "SL0333"
 
 // only is the agent called name of t, with the faults that concern it.
 func only(name string, t *topologies.Topology, faults []topologies.Fault) (*topologies.Topology, []topologies.Fault) {

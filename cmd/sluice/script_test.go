@@ -28,13 +28,14 @@ func TestMain(m *testing.M) {
 func TestTheCommandsDoWhatTheScriptsSay(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
+		Deadline:      time.Now().Add(2 * time.Minute),
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": runs, "settled": settled, "held": held, "draining": draining,
+			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": running, "settled": settled, "held": held, "draining": draining,
 		},
 	})
 }
@@ -83,7 +84,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // runs DIR PATH: the actor at PATH is RUNNING.
-func runs(ts *testscript.TestScript, neg bool, args []string) {
+func running(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: runs DIR PATH")
 	}

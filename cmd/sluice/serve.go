@@ -60,7 +60,7 @@ that others can reach is refused unless --insecure-public is given.`,
 			defs = append(defs, def)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "store: %s\n", cfg.Dir)
-		return runProcess(cmd.Context(), processOptions{config: cfg, load: loader(cfg.AllowExec), readyJSON: readyJSON, monitoring: d, keep: true,
+		return runProcess(cmd.Context(), processOptions{config: cfg, load: runs(cfg.AllowExec), readyJSON: readyJSON, monitoring: d, keep: true,
 			reload: 30 * time.Second, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), log: newLogger(cmd.ErrOrStderr(), cfg.LogLevel)}, defs...)
 	}
 	return cmd
