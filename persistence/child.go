@@ -3,6 +3,7 @@ package persistence
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -26,6 +27,10 @@ func MaybeStoreCheck() {
 		childReady.Store(true)
 		return
 	}
+	go func() { // the other end closes when the parent ends, however it ends
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	s := &Store{opt: Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}}
 	db, err := openBadger(dir, s)
 	if err == nil {
@@ -49,6 +54,19 @@ func (s *Store) tryBadger(dir string) error {
 	}
 	c := exec.Command(self)
 	c.Env = append(os.Environ(), checkVariable+"="+dir)
+	// A child that outlives its parent would hold Badger's lock, and the next
+	// start would take that for damage. So it ends with its parent, and holds
+	// the store's lock until then.
+	ends, parent, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	defer ends.Close()
+	c.Stdin = ends
+	if s.lock != nil {
+		c.ExtraFiles = []*os.File{s.lock}
+	}
 	var says bytes.Buffer
 	c.Stderr = &says
 	if err := c.Run(); err != nil {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice/persistence/segment"
 	"golang.org/x/sys/unix"
@@ -22,6 +24,10 @@ func lock(dir string) (*os.File, error) {
 		return nil, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for until := time.Now().Add(orphanMax); errors.Is(err, unix.EWOULDBLOCK) && ownerIsGone(f.Name()) && time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
 	if err == nil {
 		err = f.Truncate(0)
 	}
@@ -33,11 +39,28 @@ func lock(dir string) (*os.File, error) {
 	}
 	defer f.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		b, _ := os.ReadFile(f.Name())
-		pid, name, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+		pid, name := owner(f.Name())
 		return nil, fmt.Errorf("%w: %s (pid %s) has it open", ErrInUse, name, pid)
 	}
 	return nil, fmt.Errorf("lock: %w", err)
+}
+
+// orphanMax is how long lock waits for the child of a process that was killed
+// while the child looked at Badger: it holds the lock too, and ends at once.
+const orphanMax = 10 * time.Second
+
+// owner is who wrote the lock file.
+func owner(path string) (pid, name string) {
+	b, _ := os.ReadFile(path)
+	pid, name, _ = strings.Cut(strings.TrimSpace(string(b)), " ")
+	return pid, name
+}
+
+// ownerIsGone says that whoever took the lock has ended.
+func ownerIsGone(path string) bool {
+	pid, _ := owner(path)
+	n, err := strconv.Atoi(pid)
+	return err == nil && errors.Is(unix.Kill(n, 0), unix.ESRCH)
 }
 
 var anyFormat = regexp.MustCompile(`^sluice store \d+\n$`)
