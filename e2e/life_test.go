@@ -85,7 +85,7 @@ func (l *life) flumeConf(channel string) string {
 		set("sinks."+name+".type", "file_roll")
 		set("sinks."+name+".sink.directory", out)
 		set("sinks."+name+".sink.rollInterval", pick(0, 1, 30))
-		set("sinks."+name+".batchSize", pick(10, 100, 1000))
+		set("sinks."+name+".sink.batchSize", pick(10, 100, 1000))
 		set("sinks."+name+".channel", "c1")
 	}
 	set("sinks", strings.Join(sinks, " "))
