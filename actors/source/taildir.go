@@ -2,15 +2,11 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/sluicehq/sluice/persistence/record"
 	"github.com/sluicehq/sluice/topologies"
@@ -301,94 +297,6 @@ func (f *tailFile) checkpoint() Checkpoint {
 	return Checkpoint{Stream: f.stream, Pos: uint64(f.pos), Data: f.data}
 }
 
-// ready opens f, sees whether it is still the file it was, and gives it its
-// stream. Files that cannot be read now are tried again at the next look.
-func (t *taildir) ready(ctx context.Context, f *tailFile) (bool, error) {
-	if err := t.open(f); err != nil {
-		if errors.Is(err, errReplaced) || errors.Is(err, syscall.ENOENT) {
-			t.relist = true
-		} else {
-			t.failed(f, "open", err)
-		}
-		return false, nil
-	}
-	rewritten, err := f.look(time.Now())
-	if err != nil {
-		t.failed(f, "read", err)
-		return false, nil
-	}
-	if rewritten {
-		if err := t.begin(ctx, f); err != nil {
-			return false, err
-		}
-		if _, err := f.look(time.Now()); err != nil {
-			t.failed(f, "read", err)
-			return false, nil
-		}
-	}
-	if f.stream == "" && f.print.n > 0 {
-		if err := t.identify(ctx, f); err != nil {
-			return false, err
-		}
-	}
-	if f.stream == "" {
-		t.book.set(f.emptyName(), position{Inode: f.id.inode, Path: f.path}, f.listed)
-	}
-	return f.stream != "", nil
-}
-
-// begin starts f from 0 in a new stream: it was truncated, or its inode holds
-// another file now.
-func (t *taildir) begin(ctx context.Context, f *tailFile) error {
-	t.log.Info("file was cut or written anew; reading begins at its start", "file", f.path, "read", f.pos, "size", f.size)
-	old := f.stream
-	f.stream, f.pos, f.scanned, f.bounds = "", 0, 0, nil
-	f.print, f.data, f.mtime = fingerprint{}, nil, time.Time{}
-	f.generation++
-	if old == "" {
-		return nil
-	}
-	t.book.forget(old)
-	return t.forgetStream(ctx, old)
-}
-
-func (t *taildir) forgetStream(ctx context.Context, stream string) error {
-	return t.send(ctx, record.NewSlab(0), Checkpoint{Stream: stream, Gone: true})
-}
-
-// open opens f. When too many files are open, one that has been read to its
-// end is closed for it.
-func (t *taildir) open(f *tailFile) error {
-	if f.f == nil && t.opened >= t.openMax {
-		t.closeOne()
-	}
-	err := f.open()
-	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && t.closeOne() {
-		err = f.open()
-	}
-	return err
-}
-
-func (t *taildir) closeOne() bool {
-	for _, f := range t.order {
-		if f.f != nil && f.listed && !f.dirty && f.pos == f.size {
-			f.close()
-			return true
-		}
-	}
-	return false
-}
-
-// openLimit is how many files a source keeps open: half of what the process
-// may, for others need some too.
-func openLimit() int {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return 512
-	}
-	return int(min(limit.Cur/2, 1<<20))
-}
-
 func (t *taildir) failed(f *tailFile, doing string, err error) {
 	t.counters.EventReadFail.Add(1)
 	if !f.failing {
@@ -450,61 +358,5 @@ func (t *taildir) forget(ctx context.Context, f *tailFile) error {
 func (t *taildir) closeAll() {
 	for _, f := range t.files {
 		f.close()
-	}
-}
-
-// wait sleeps until something may have changed.
-func (t *taildir) wait(ctx context.Context) error {
-	t.polls++
-	pause := min(time.Duration(t.polls)*t.backoffStep, t.backoffMax)
-	now := time.Now()
-	for _, f := range t.order {
-		if f.f != nil || !f.listed {
-			pause = min(pause, f.quietSince().Add(t.idle).Sub(now))
-		}
-		if !f.listed && f.f != nil { // no event tells of it
-			pause = min(pause, lookInterval)
-		}
-	}
-	timer := time.NewTimer(max(pause, 2*time.Millisecond))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-timer.C:
-		return t.look(ctx, false)
-	case err := <-t.watch.errors():
-		t.log.Debug("events were lost; the directories are looked at", "err", err)
-		t.relist = true
-	case e := <-t.watch.events():
-		t.heard(e)
-		if !sleep(ctx, gather-time.Since(t.lastWake)) {
-			return nil
-		}
-		t.lastWake = time.Now()
-	}
-	for range 4096 {
-		select {
-		case e := <-t.watch.events():
-			t.heard(e)
-			continue
-		default:
-		}
-		break
-	}
-	if t.relist || time.Since(t.lastLook) > lookInterval {
-		return t.look(ctx, t.relist)
-	}
-	return nil
-}
-
-// heard notes what an event may mean.
-func (t *taildir) heard(e fsnotify.Event) {
-	if e.Has(fsnotify.Create) || e.Has(fsnotify.Rename) || e.Has(fsnotify.Remove) {
-		t.relist = true
-		t.watch.dropped(e.Name)
-	}
-	if f := t.byPath[e.Name]; f != nil && e.Has(fsnotify.Write) {
-		f.dirty = true
 	}
 }
