@@ -35,7 +35,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyMoment(t *testing.T
 	rnd := random(t)
 	dir := t.TempDir()
 	var all []ack
-	for round := range count(8, 150) {
+	for round := range count(5, 150) {
 		after := 1 + rnd.IntN(600)
 		acks, crashed := startWriter(t, childSettings{dir: dir, first: round * 2000, writes: 2000, lazy: true}, func(n int, p *os.Process) {
 			if n == after {
@@ -63,7 +63,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) 
 		t.Run(op, func(t *testing.T) {
 			dir := t.TempDir()
 			var all []ack
-			for round := range count(2, 40) {
+			for round := range count(1, 40) {
 				n := 1 + rnd.IntN(map[string]int{persistence.OpWitness: 3, segment.OpCreate: 8, segment.OpDir: 8}[op]+20*btoi(op == segment.OpWrite || op == segment.OpSync || op == persistence.OpCommit)+1)
 				acks, _ := startWriter(t, childSettings{dir: dir, first: round * 500, writes: 500, kill: fmt.Sprintf("%s:%d", op, n), lazy: true}, func(int, *os.Process) {})
 				all = append(all, acks...)

@@ -1,0 +1,201 @@
+package persistence_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/segment"
+)
+
+// Rules 5 and 9: a crash between the syncs of two logs leaves a share without
+// its partner. It must not appear, now or at any later start.
+func TestAShareWithoutItsPartnerNeverAppears(t *testing.T) {
+	g := newGate()
+	dir := t.TempDir()
+	s := open(t, dir, withFaults(g))
+	a, b := openLog(t, s, "a", persistence.LogOptions{}), openLog(t, s, "b", persistence.LogOptions{})
+	for n := range 3 {
+		submit(t, s, appendOf(a, n, large, 1))
+		submit(t, s, appendOf(b, n, large, 1))
+	}
+	// b's worker does not come to write.
+	release := g.block(segment.OpWrite + " " + filepath.Base(segment.Dir("", 2)))
+	committed := g.block(persistence.OpCommit)
+	w := appendOf(a, 3, large, 1)
+	w.Appends = append(w.Appends, persistence.Append{Log: b, Count: 1, Payload: batch(3, large)})
+	done := make(chan error, 1)
+	w.Done = func(err error) { done <- err }
+	s.Submit(w)
+	<-g.held
+	waitForStep(t, g, segment.OpSync, 7)
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	release()
+	committed()
+	<-done
+	closeStore(t, s)
+
+	for range 2 {
+		s = open(t, crashed)
+		a, b = openLog(t, s, "a", persistence.LogOptions{}), openLog(t, s, "b", persistence.LogOptions{})
+		expect(t, a, []int{0, 1, 2}, mixedLarge)
+		again := t.TempDir()
+		copyTree(t, crashed, again)
+		closeStore(t, s)
+		crashed = again
+	}
+	// The partner's offset is written by another put: the old share must not
+	// take it for its own.
+	s = open(t, crashed)
+	a, b = openLog(t, s, "a", persistence.LogOptions{}), openLog(t, s, "b", persistence.LogOptions{})
+	submit(t, s, appendOf(b, 9, large, 1))
+	again := t.TempDir()
+	copyTree(t, crashed, again)
+	closeStore(t, s)
+	s = open(t, again)
+	defer closeStore(t, s)
+	expect(t, openLog(t, s, "a", persistence.LogOptions{}), []int{0, 1, 2}, mixedLarge)
+	expect(t, openLog(t, s, "b", persistence.LogOptions{}), []int{0, 1, 2, 9}, mixedLarge)
+}
+
+// Rules 2 and 9: frames behind the position are taken once, up to the first
+// that is damaged, and what comes behind that never comes back.
+func TestFramesBehindADamagedOneNeverComeBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	l := openLog(t, s, "a", persistence.LogOptions{Flush: persistence.Interval(time.Hour)})
+	for n := range 10 {
+		submit(t, s, appendOf(l, n, small, 1))
+	}
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	seg := segment.Path(segment.Dir(filepath.Join(crashed, "segments"), 1), 1)
+	if err := rewrite(seg, func(b []byte) []byte { b[len(b)-5*small] ^= 1; return b }); err != nil {
+		t.Fatal(err)
+	}
+	var kept []int
+	for round := range 3 {
+		s = open(t, crashed)
+		l = openLog(t, s, "a", persistence.LogOptions{})
+		if round == 0 {
+			kept = seeds(int(l.Next()))
+			if len(kept) < 4 || len(kept) > 6 {
+				t.Fatalf("%d frames survive, want those before the damage", len(kept))
+			}
+		}
+		expect(t, l, kept, func(int) int { return small })
+		submit(t, s, appendOf(l, 100+round, small, 1))
+		kept = append(kept, 100+round)
+		again := t.TempDir()
+		copyTree(t, crashed, again)
+		closeStore(t, s)
+		crashed = again
+	}
+}
+
+// Rule 15: offsets that were acknowledged and lost with the machine are known
+// to cursors and receivers; new records must not get them.
+func TestALazyLogSkipsWhatTheMachineMayHaveLost(t *testing.T) {
+	dir := t.TempDir()
+	boot := func(id string) func(*persistence.Options) {
+		return func(o *persistence.Options) { o.BootID = id }
+	}
+	s := open(t, dir, boot("first"))
+	lazy := openLog(t, s, "lazy", persistence.LogOptions{Flush: persistence.Interval(time.Hour)})
+	always := openLog(t, s, "always", persistence.LogOptions{})
+	submit(t, s, appendOf(always, 0, small, 5))
+	empty := segment.Path(segment.Dir(filepath.Join(dir, "segments"), 1), 1)
+	st, err := os.Stat(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit(t, s, appendOf(lazy, 0, small, 50))
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	// The page cache is gone.
+	if err := os.Truncate(segment.Path(segment.Dir(filepath.Join(crashed, "segments"), 1), 1), st.Size()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, crashed, boot("second"))
+	defer closeStore(t, s)
+	lazy, always = openLog(t, s, "lazy", persistence.LogOptions{}), openLog(t, s, "always", persistence.LogOptions{})
+	if lazy.Next() < 50 {
+		t.Errorf("the lazy log goes on at %d and had acknowledged up to 50", lazy.Next())
+	}
+	if always.Next() != 5 {
+		t.Errorf("the other log goes on at %d, want 5", always.Next())
+	}
+	w := appendOf(lazy, 1, small, 1)
+	submit(t, s, w)
+	expect(t, lazy, []int{1}, func(int) int { return small }) // the gap is known, no damage
+}
+
+// Rule 16.
+func TestWithoutBadgerTheSegmentsTellMost(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	l := openLog(t, s, "orders", persistence.LogOptions{State: [][]byte{persistence.ChannelKey("agent", "c", "")}})
+	submit(t, s, &persistence.Write{Sets: []persistence.KV{{Key: persistence.ChannelKey("agent", "c", "cursor"), Value: []byte{1}}}})
+	for n := range 9 {
+		w := appendOf(l, n, mixed(n), 10)
+		w.Sets = []persistence.KV{{Key: checkpoint("orders", 1), Value: []byte{byte(n)}}}
+		submit(t, s, w)
+	}
+	closeStore(t, s)
+	if err := os.RemoveAll(filepath.Join(dir, "badger")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tryOpen(t, dir)
+	var d *persistence.ErrDamaged
+	if !errors.As(err, &d) {
+		t.Fatalf("open without Badger: %v", err)
+	}
+	for _, want := range []string{"orders, offsets 0 to 19", "orders, offsets 30 to 49", "orders, offsets 60 to 79"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	if _, err := persistence.Repair(dir, true, persistence.Options{Log: quiet, MinFree: 1 << 20}); err != nil {
+		t.Fatalf("repair: %v", err)
+	}
+	s = open(t, dir)
+	defer closeStore(t, s)
+	l = openLog(t, s, "orders", persistence.LogOptions{})
+	expect(t, l, []int{2, 5, 8}, mixed)
+	if v, ok, err := s.Get(checkpoint("orders", 1)); err != nil || !ok || v[0] != 8 {
+		t.Errorf("checkpoint %v %v %v, want that of the last frame", v, ok, err)
+	}
+	w := appendOf(l, 100, small, 1)
+	submit(t, s, w)
+	if w.Appends[0].Base < 90 {
+		t.Errorf("the next offset is %d, below what was handed out", w.Appends[0].Base)
+	}
+}
+
+// A lost middle can hide behind a newest end: Badger cuts each memtable's log
+// by itself. Rule 10: the numbers of the transactions show it.
+func TestAGapInTheTransactionsIsDamage(t *testing.T) {
+	dir, _ := history(t, false)
+	s, err := tryOpen(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DropSequenceForTest(2); err != nil {
+		t.Fatal(err)
+	}
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	_, err = tryOpen(t, crashed)
+	var d *persistence.ErrDamaged
+	if !errors.As(err, &d) || !strings.Contains(err.Error(), "transactions") {
+		t.Fatalf("open: %v", err)
+	}
+}
