@@ -152,6 +152,9 @@ func kindSchema(k *kinds.Kind) object {
 	root := &level{}
 	for i := range k.Properties {
 		p := &k.Properties[i]
+		if p.Support == kinds.Missing {
+			continue // so that it is refused like any unknown name
+		}
 		path := strings.Split(p.Name, ".")
 		if last := root.at(path); path[len(path)-1] != "*" {
 			last.property = p
@@ -329,9 +332,6 @@ func propertySchema(p *kinds.Property) object {
 	}
 	if p.Support == kinds.Ignored {
 		out["deprecated"] = true
-	}
-	if p.Support == kinds.Missing {
-		return object{"not": object{}, "description": out["description"]}
 	}
 	return out
 }
