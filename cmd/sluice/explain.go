@@ -98,6 +98,12 @@ func explainFile(w io.Writer, form string, d admin.Definition) error {
 	if form == "json" {
 		return writeJSON(w, e)
 	}
+	if t != nil && len(t.Agents) > 0 {
+		if err := topologies.Draw(w, t, "ascii"); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
 	var rows [][]string
 	for _, p := range e.Properties {
 		if p.Verdict != asIs {
