@@ -10,7 +10,7 @@ var channels = []*Kind{
 			Property{Name: "capacity", Type: Int, Unit: "events", Default: "100", Min: 1, Max: maxInt, Lenient: true, Meaning: "The most events in the channel."},
 			Property{Name: "transactionCapacity", Type: Int, Unit: "events", Default: "100", Min: 1, Max: maxInt, Lenient: true, Meaning: "The most events of one put or take."},
 			Property{Name: "keep-alive", Type: Duration, Unit: "s", Default: "3", Min: 0, Max: maxInt, Lenient: true, Meaning: "How long a put waits for room."},
-			Property{Name: "byteCapacity", Type: Long, Unit: "bytes", Min: 0, Max: maxLong, Lenient: true, Meaning: "The most bytes of bodies in the channel; 0 is no limit.", Support: Noted, Note: "Flume's default is 80 % of the Java heap; without a heap there is no limit unless one is set."},
+			Property{Name: "byteCapacity", Type: Long, Unit: "bytes", Min: 0, Max: maxLong, Lenient: true, Meaning: "The most bytes of bodies in the channel; 0 is no limit.", Support: Noted, Note: "Flume's default is 80 % of the Java heap; sluice's is 80 % of 512 MiB."},
 			Property{Name: "byteCapacityBufferPercentage", Type: Int, Unit: "%", Default: "20", Min: 0, Max: 100, Lenient: true, Meaning: "The share of byteCapacity that is set aside for headers."},
 		),
 	},
@@ -26,20 +26,22 @@ var channels = []*Kind{
 	{
 		Category: Channel, Name: "spillablememory", Class: "org.apache.flume.channel.SpillableMemoryChannel",
 		Meaning: "Keeps events in memory and, when that is full, on disk.",
-		Note:    "Only the part on disk survives a crash, as in Flume.",
+		Note:    "All events lie in the store from the start, synced once a second: a crash of sluice loses none, one of the machine at most the last second.",
 		Properties: with(channelCommon, with(fileStore,
-			Property{Name: "memoryCapacity", Type: Int, Unit: "events", Default: "10000", Min: 0, Max: maxInt, Lenient: true, Meaning: "The most events in memory; 0 keeps all on disk."},
+			Property{Name: "memoryCapacity", Type: Int, Unit: "events", Default: "10000", Min: 0, Max: maxInt, Lenient: true, Meaning: "The most events in memory; 0 keeps all on disk.", Support: Noted, Note: "The channel holds memoryCapacity and overflowCapacity events together."},
 			Property{Name: "overflowCapacity", Type: Int, Unit: "events", Default: "100000000", Min: 0, Max: maxInt, Lenient: true, Meaning: "The most events on disk; 0 keeps all in memory."},
 			Property{Name: "overflowTimeout", Type: Duration, Unit: "s", Default: "3", Min: 0, Max: maxInt, Lenient: true, Meaning: "How long a put waits for memory before it goes to disk."},
-			Property{Name: "overflowDeactivationThreshold", Type: Int, Unit: "%", Default: "5", Min: 0, Max: 100, Lenient: true, Meaning: "How much of the memory has to be free before it is used again."},
-			Property{Name: "byteCapacity", Type: Long, Unit: "bytes", Min: 0, Max: maxLong, Lenient: true, Meaning: "The most bytes of bodies in memory; 0 is no limit.", Support: Noted, Note: "Flume's default is 80 % of the Java heap; without a heap there is no limit unless one is set."},
-			Property{Name: "byteCapacityBufferPercentage", Type: Int, Unit: "%", Default: "20", Min: 0, Max: 100, Lenient: true, Meaning: "The share of byteCapacity that is set aside for headers."},
+			Property{Name: "overflowDeactivationThreshold", Type: Int, Unit: "%", Default: "5", Min: 0, Max: 100, Lenient: true, Meaning: "How much of the memory has to be free before it is used again.", Support: Ignored, Note: unspilled},
+			Property{Name: "byteCapacity", Type: Long, Unit: "bytes", Min: 0, Max: maxLong, Lenient: true, Meaning: "The most bytes of bodies in memory; 0 is no limit.", Support: Ignored, Note: unspilled},
+			Property{Name: "byteCapacityBufferPercentage", Type: Int, Unit: "%", Default: "20", Min: 0, Max: 100, Lenient: true, Meaning: "The share of byteCapacity that is set aside for headers.", Support: Ignored, Note: unspilled},
 			Property{Name: "avgEventSize", Type: Int, Unit: "bytes", Default: "500", Min: 1, Max: maxInt, Lenient: true, Meaning: "The guessed size of an event.", Support: Ignored, Note: "sluice counts the real sizes."},
 			Property{Name: "keep-alive", Type: Duration, Unit: "s", Meaning: "Has no effect on this channel.", Support: Ignored, Note: "Flume takes overflowTimeout, and so does sluice."},
 			Property{Name: "capacity", Type: Int, Unit: "events", Meaning: "Has no effect on this channel.", Support: Ignored, Note: "Flume takes memoryCapacity and overflowCapacity, and so does sluice."},
 		)...),
 	},
 }
+
+const unspilled = "Events lie in the store from the start, so there is nothing to spill."
 
 // fileStore are the properties of Flume's file channel that its spillable
 // channel has too.
