@@ -139,9 +139,7 @@ func runAgent(cmd *cobra.Command, f *agentFlags) error {
 		cfg.Name = f.name
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "store: %s (%s)\n", cfg.Dir, why)
-	if len(faults) > 0 {
-		topologies.RenderFaults(cmd.ErrOrStderr(), faults, def.Source)
-	}
+	tellFaults(cmd.ErrOrStderr(), faults, def)
 	o := processOptions{config: cfg, load: runs(cfg.AllowExec), readyJSON: f.readyJSON, monitoring: properties,
 		stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), log: newLogger(cmd.ErrOrStderr(), cfg.LogLevel)}
 	if !f.noReload {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -70,8 +73,8 @@ func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition)
 		if err != nil {
 			return p.fail(err)
 		}
-		if len(faults) > 0 && d.Agent == "" {
-			topologies.RenderFaults(o.stderr, faults, d.Source)
+		if d.Agent == "" { // sluice agent has told them before it started
+			tellFaults(o.stderr, faults, d)
 		}
 	}
 	if o.keep {
@@ -81,4 +84,21 @@ func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition)
 	}
 	p.ready()
 	return p.wait(ctx)
+}
+
+// tellFaults tells what is wrong with a file that runs nevertheless. What merely
+// works in another way is left to sluice validate.
+func tellFaults(w io.Writer, faults []topologies.Fault, d admin.Definition) {
+	var wrong []topologies.Fault
+	for _, f := range faults {
+		if f.Severity != topologies.Note {
+			wrong = append(wrong, f)
+		}
+	}
+	if len(wrong) > 0 {
+		topologies.RenderFaults(w, wrong, d.Source)
+	}
+	if _, _, notes := countFaults(faults); notes > 0 {
+		fmt.Fprintf(w, "%s on what works otherwise than in Flume: sluice validate %s\n", plural(notes, "note"), strings.Join(d.Paths, " "))
+	}
 }
