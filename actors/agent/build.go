@@ -104,7 +104,7 @@ func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[s
 			}
 			g.channels[c.Name] = channelPart{ref, specs[c.Name], c.Kind.Name}
 		case action == topologies.Adjust:
-			g.channels[c.Name].ref.Resize(specs[c.Name].Capacity, specs[c.Name].ByteCapacity)
+			g.channels[c.Name].ref.Adjust(specs[c.Name])
 		}
 	}
 	for _, spec := range g.sinkSpecs(next, fate[kinds.Sink]) {

@@ -99,8 +99,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.rollback(ctx, m)
 	case Abandon:
 		a.abandon(ctx, m)
-	case Resize:
-		a.resize(ctx, m)
+	case Adjust:
+		a.adjust(ctx, m)
 	case Inspect:
 		ctx.Respond(a.inspect())
 	case *actor.Stopping, *actor.Restarting:
@@ -359,9 +359,10 @@ func (a *Actor) forgetGone(lease uint64) {
 	}
 }
 
-func (a *Actor) resize(ctx actor.Context, m Resize) {
-	a.Capacity, a.ByteCapacity = m.Capacity, m.ByteCapacity
+func (a *Actor) adjust(ctx actor.Context, m Adjust) {
+	a.Capacity, a.ByteCapacity, a.KeepAlive = m.Capacity, m.ByteCapacity, m.KeepAlive
 	a.capacity.Store(int64(m.Capacity))
+	a.keepAlive.Store(int64(m.KeepAlive))
 	a.grant(ctx)
 }
 

@@ -127,9 +127,12 @@ type Abandon struct{ Holder string }
 // From sink. Answered by Committed.
 type Keep struct{ State []persistence.KV }
 
-// Resize changes the capacity while the channel runs.
+// Adjust changes the capacities and the keep-alive while the channel runs.
 // From agent. Not answered.
-type Resize struct{ Capacity, ByteCapacity int }
+type Adjust struct {
+	Capacity, ByteCapacity int
+	KeepAlive              time.Duration
+}
 
 // Inspect asks how the channel is.
 // From agent. Answered by Snapshot.

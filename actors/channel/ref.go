@@ -30,7 +30,7 @@ func (r Ref) Durable() bool { return r.spec.Log != nil }
 func (r Ref) Capacity() int { return int(r.spec.capacity.Load()) }
 
 // KeepAlive is how long whoever cannot read again waits for room.
-func (r Ref) KeepAlive() time.Duration { return r.spec.KeepAlive }
+func (r Ref) KeepAlive() time.Duration { return time.Duration(r.spec.keepAlive.Load()) }
 
 // answerMax is how long a channel that runs may take for an answer that does
 // not wait for the disk or for room. A restart may lie in between.
@@ -41,9 +41,10 @@ func (r Ref) Inspect(ctx context.Context) (Snapshot, error) {
 	return ask.For[Snapshot](ctx, r.system, r.pid, Inspect{})
 }
 
-// Resize changes the capacity while the channel runs.
-func (r Ref) Resize(capacity, byteCapacity int) {
-	r.system.Root.Send(r.pid, Resize{capacity, byteCapacity})
+// Adjust changes what may change while the channel runs: its capacities and
+// keep-alive become those of spec.
+func (r Ref) Adjust(spec *Spec) {
+	r.system.Root.Send(r.pid, Adjust{spec.Capacity, spec.ByteCapacity, spec.KeepAlive})
 }
 
 // Taker takes from a channel for one sink. It belongs to one goroutine.

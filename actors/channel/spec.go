@@ -17,9 +17,9 @@ import (
 // anew. Only the actor touches the part below the line.
 type Spec struct {
 	Agent, Name  string
-	Capacity     int // records
-	ByteCapacity int // of bodies, in slots of 100 bytes; 0 is without bound
-	KeepAlive    time.Duration
+	Capacity     int           // records
+	ByteCapacity int           // of bodies, in slots of 100 bytes; 0 is without bound
+	KeepAlive    time.Duration // how long a put that cannot be repeated waits for room
 	// Window is how many bytes of bodies a durable channel keeps in memory for
 	// its sinks; what is more is read from the log when its turn comes.
 	Window int
@@ -29,6 +29,7 @@ type Spec struct {
 
 	// ---
 	capacity    atomic.Int64 // Capacity, for others to read
+	keepAlive   atomic.Int64 // KeepAlive, for others to read
 	lives       uint64
 	known       bool
 	kept        Snapshot
@@ -52,6 +53,7 @@ type Spawner interface {
 func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	spec.cursorKey = persistence.ChannelKey(spec.Agent, spec.Name, "cursor")
 	spec.capacity.Store(int64(spec.Capacity))
+	spec.keepAlive.Store(int64(spec.KeepAlive))
 	if spec.Window == 0 {
 		spec.Window = WindowDefault
 	}
