@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -293,7 +294,13 @@ func (h *hdfs) open(b *bucket) error {
 func (h *hdfs) nextName(b *bucket) (inUse, final string) {
 	b.number++
 	final = b.prefix + "." + strconv.FormatInt(b.number, 10) + h.suffix
-	return path.Join(b.folder, h.inUsePrefix+final+h.inUseSuffix), path.Join(b.folder, final)
+	return below(b.folder, h.inUsePrefix+final+h.inUseSuffix), below(b.folder, final)
+}
+
+// below is name in folder, relative also where the first escape of the pattern
+// came to nothing, as "%{host}/%Y" does without the header.
+func below(folder, name string) string {
+	return strings.TrimLeft(path.Join(folder, name), "/")
 }
 
 // finish ends b's file, if it has one.

@@ -616,6 +616,19 @@ func TestHDFSHeadersCannotLeadOutOfThePath(t *testing.T) {
 	}
 }
 
+func TestHDFSStaysBelowItsPathWhenHeadersAreEmpty(t *testing.T) {
+	w, dir := &world{}, t.TempDir()
+	texts := hdfsTexts(dir+"/%{h}/x", "DataStream", "", "", "")
+	texts["hdfs.filePrefix"] = "%{p}/f"
+	s := hdfsSink(t, w.env(true), texts)
+	slab := record.NewSlab(0)
+	slab.Append([]byte("no headers"))
+	deliverAndCommit(t, w, s, &sink.Batch{Views: []record.View{slab.View()}})
+	if got := onDisk(t, dir); len(got) != 1 || !strings.HasPrefix(got[0], "x/f.") {
+		t.Fatalf("files %v", got)
+	}
+}
+
 func TestHDFSRefusesWhatItCannotDo(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct {
