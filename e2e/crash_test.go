@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 )
 
@@ -27,10 +28,21 @@ func testKills(t *testing.T, channel string, kills int) {
 			}
 			l := newLife(t, choices(t, i), s)
 			l.feed.begin()
-			for range killsPerLife {
+			older, at := filepath.Join(l.dir, "older"), 1+l.rnd.IntN(killsPerLife-1)
+			for k := 1; k <= killsPerLife; k++ {
 				l.runAndKill()
+				if k == at && channel == "file" {
+					copyDir(t, filepath.Join(l.data(), "badger"), older)
+				}
 			}
 			l.feed.end(t)
+			if channel == "file" {
+				what := l.restoredOrFlipped(older)
+				if l.goOn(what) {
+					return
+				}
+				t.Logf("%s: harmless", what)
+			}
 			l.mustBeWhole(l.finish(l.start()))
 		})
 	}

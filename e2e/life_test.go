@@ -29,6 +29,7 @@ type lifeSettings struct {
 	channel string // its type
 	sinks   int
 	rotates bool
+	batch   int // of the source; 0: any
 }
 
 func newLife(t *testing.T, rnd *rand.Rand, s lifeSettings) *life {
@@ -45,7 +46,7 @@ func newLifeIn(t *testing.T, dir string, rnd *rand.Rand, s lifeSettings) *life {
 		}
 	}
 	l.conf = filepath.Join(dir, "flume.conf")
-	text := l.flumeConf(s.channel)
+	text := l.flumeConf(s)
 	if err := os.WriteFile(l.conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func (l *life) outs() (dirs []string) {
 	return dirs
 }
 
-func (l *life) flumeConf(channel string) string {
+func (l *life) flumeConf(s lifeSettings) string {
 	var b strings.Builder
 	pick := func(of ...int) int { return of[l.rnd.IntN(len(of))] }
 	set := func(key string, value any) { fmt.Fprintf(&b, "a1.%s = %v\n", key, value) }
@@ -73,9 +74,12 @@ func (l *life) flumeConf(channel string) string {
 	set("sources.r1.positionFile", filepath.Join(l.dir, "positions.json"))
 	set("sources.r1.filegroups", "f1")
 	set("sources.r1.filegroups.f1", filepath.Join(l.in(), "app.*"))
-	set("sources.r1.batchSize", pick(1, 10, 100, 1000))
+	if s.batch == 0 {
+		s.batch = pick(1, 10, 100, 1000)
+	}
+	set("sources.r1.batchSize", s.batch)
 	set("sources.r1.channels", "c1")
-	set("channels.c1.type", channel)
+	set("channels.c1.type", s.channel)
 	set("channels.c1.capacity", 100_000)
 	set("channels.c1.transactionCapacity", 1000)
 	var sinks []string
@@ -93,10 +97,10 @@ func (l *life) flumeConf(channel string) string {
 }
 
 // start starts the agent.
-func (l *life) start() *node {
+func (l *life) start(more ...string) *node {
 	l.t.Helper()
-	return start(l.t, filepath.Join(l.dir, "stderr"), command(l.wrap,
-		"agent", "-n", "a1", "-f", l.conf, "--data", l.data(), "--http", "127.0.0.1:0", "--ready-json"))
+	args := []string{"agent", "-n", "a1", "-f", l.conf, "--data", l.data(), "--http", "127.0.0.1:0", "--ready-json"}
+	return start(l.t, filepath.Join(l.dir, "stderr"), command(l.wrap, append(args, more...)...))
 }
 
 // runAndKill starts the agent and kills it at a random moment: one in four

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -82,8 +84,12 @@ func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition)
 			p.remark("some of what was deployed before does not run: %v", err)
 		}
 	}
+	// Whoever hears that the process is ready may tell it to stop at once.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	p.ready()
-	return p.wait(ctx)
+	return p.wait(ctx, signals)
 }
 
 // tellFaults tells what is wrong with a file that runs nevertheless. What merely

@@ -151,10 +151,8 @@ func (p *process) ready() {
 // wait runs until a signal, the end of ctx or the death of the node, and then
 // stops: sources first, then what the sinks can still deliver. A second signal
 // stops at once.
-func (p *process) wait(ctx context.Context) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+func (p *process) wait(ctx context.Context, signals chan os.Signal) error {
+	signal.Notify(signals, os.Interrupt)
 	if ctx.Err() != nil { // interrupted while starting
 		return p.drain(signals)
 	}
