@@ -174,6 +174,7 @@ func (g *Agent) haltParts(ctx context.Context, fate map[kinds.Category]map[strin
 			delete(g.sources, name)
 		}
 	}
+	g.drainEnding(ctx, fate[kinds.Channel])
 	for name, p := range g.sinks {
 		goes := false
 		for _, m := range p.spec.Members {
@@ -201,6 +202,20 @@ func (g *Agent) haltParts(ctx context.Context, fate map[kinds.Category]map[strin
 		}
 	}
 	return nil
+}
+
+// drainEnding lets the sinks deliver what the memory channels that go still
+// hold, within haltMax.
+func (g *Agent) drainEnding(ctx context.Context, fate map[string]topologies.Action) {
+	ending := map[string]channelPart{}
+	for name, p := range g.channels {
+		if ends(fate[name]) {
+			ending[name] = p
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, haltMax)
+	defer cancel()
+	g.drainMemory(bounded, ending, g.sinks)
 }
 
 // end halts a part in an orderly way, within haltMax, and stops its actor.
