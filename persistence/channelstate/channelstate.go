@@ -131,6 +131,9 @@ func (q *Queue) Store(c Chunk) {
 // Take hands out up to max records to holder; nil when none is ready. The
 // chunks belong to the lease; whoever delivers them retains what it needs.
 func (q *Queue) Take(max int, holder string) *Lease {
+	if max <= 0 {
+		return nil
+	}
 	var l *Lease
 	if len(q.back) > 0 {
 		l = q.takeBack(max)

@@ -50,13 +50,13 @@ func ParseCursor(b []byte) (first record.Offset, settled []Range, err error) {
 	for range min(count, uint64(len(b))) {
 		from := at + record.Offset(next())
 		to := from + record.Offset(next())
-		if err != nil || from < at || to <= from {
+		if err != nil || from <= at || to <= from {
 			return 0, nil, ErrCursor
 		}
 		settled = append(settled, Range{from, to})
 		at = to
 	}
-	if err != nil || uint64(len(settled)) != count || first < 0 {
+	if err != nil || uint64(len(settled)) != count || first < 0 || len(b) > 0 {
 		return 0, nil, ErrCursor
 	}
 	return first, settled, nil
