@@ -65,6 +65,7 @@ type Mark struct {
 
 // Settled tells the source of a Mark that its batch, and every one before it,
 // has been committed by the sinks of the memory channel named.
+// To source. Not answered.
 type Settled struct {
 	Channel string
 	Seq     uint64

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"actors/channel"},
 	{"actors/source/interceptor", "actors/channel/channeltest"},
 	{"actors/source", "actors/sink"},
-	{"actors/agent", "actors/broker", "actors/source/sourcetest", "actors/sink/sinktest"},
+	{"actors/agent", "actors/broker", "actors/source/sourcetest", "actors/sink/sinktest", "actors"},
 	{"runtime/config", "runtime/transport"},
 	{"runtime/kafka", "runtime/fault"},
 	{"runtime/admin"},
