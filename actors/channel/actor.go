@@ -307,7 +307,7 @@ func (a *Actor) take(ctx actor.Context, m *Take) {
 		ctx.Respond(&Taken{})
 		return
 	}
-	t := &Taken{Lease: l.ID, Life: a.life, Chunks: slices.Clone(l.Chunks)}
+	t := &Taken{Lease: l.ID, Life: a.life, Whole: l.Whole(), Chunks: slices.Clone(l.Chunks)}
 	for _, c := range t.Chunks {
 		if c.Slab != nil {
 			c.Slab.Retain()

@@ -90,6 +90,7 @@ type Take struct {
 type Taken struct {
 	Lease  uint64 // 0: nothing is ready
 	Life   uint64 // of the channel
+	Whole  bool   // see Lease
 	Chunks []channelstate.Chunk
 }
 

@@ -91,7 +91,11 @@ type Lease struct {
 	First    record.Offset // position of the first record
 	Records  int
 	Bytes    int // of bodies
-	Views    []record.View
+	// Whole says that the lease ends where a source's batch ends. The
+	// checkpoint of a memory channel's source moves only there: what a sink
+	// commits before it comes again after a crash.
+	Whole bool
+	Views []record.View
 }
 
 // Release gives the views back. The lease stays.
@@ -111,7 +115,7 @@ func (t *Taker) Take(max int) (*Lease, error) {
 	if err != nil || taken.Lease == 0 {
 		return nil, err
 	}
-	l := &Lease{ID: taken.Lease, Life: taken.Life, First: taken.Chunks[0].Base, Views: make([]record.View, 0, len(taken.Chunks))}
+	l := &Lease{ID: taken.Lease, Life: taken.Life, Whole: taken.Whole, First: taken.Chunks[0].Base, Views: make([]record.View, 0, len(taken.Chunks))}
 	for i, c := range taken.Chunks {
 		if c.Slab == nil {
 			if c.Slab, err = t.read(c); err != nil {

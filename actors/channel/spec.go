@@ -59,6 +59,7 @@ func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	}
 	if spec.Log == nil && spec.memoryQueue == nil {
 		spec.memoryQueue = channelstate.New(0)
+		spec.memoryQueue.KeepWhole = true // so that commits can end with checkpoints
 	}
 	pid, err := ctx.SpawnNamed(tree.Props("channel", supervise.Default, func() actor.Actor { return &Actor{Spec: spec} }), "channel/"+spec.Name)
 	if err != nil {

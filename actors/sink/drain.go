@@ -47,6 +47,7 @@ type uncommitted struct {
 	records int
 	bytes   int
 	since   time.Time
+	partly  bool    // the last lease ends inside of a batch that comes again as a whole
 	part    Pending // of a Durable sink
 	dead    int
 }
@@ -56,6 +57,7 @@ const (
 	commitBytes      = 4 << 20
 	commitBytesMax   = 32 << 20 // here delivering waits for the commit
 	commitLeasesMax  = 1024
+	commitPartly     = time.Second // a batch whose end does not come is committed without it
 	commitEvery      = 10 * time.Millisecond
 	commitEveryDisk  = 50 * time.Millisecond  // a sink whose files are synced, behind a durable channel
 	commitEveryCache = 100 * time.Millisecond // the same behind a memory channel: the room is free already
@@ -210,6 +212,7 @@ func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
 		p.since, p.life = time.Now(), l.Life
 	}
 	p.leases = append(p.leases, l.ID)
+	p.partly = o.exact() && !l.Whole
 	p.records += l.Records
 	p.bytes += l.Bytes
 }
@@ -247,7 +250,7 @@ func (d *drain) sleep(ctx context.Context, at time.Time) {
 func (d *drain) due() (at time.Time, any bool) {
 	for _, o := range d.members {
 		if len(o.pending.leases) > 0 {
-			if t := o.pending.since.Add(o.every); !any || t.Before(at) {
+			if t := o.dueAt(); !any || t.Before(at) {
 				at, any = t, true
 			}
 		}
@@ -255,9 +258,25 @@ func (d *drain) due() (at time.Time, any bool) {
 	return at, any
 }
 
+// exact says that a commit must end where a checkpoint does: the lengths of
+// files move with it, and what lies behind the checkpoint is read again.
+func (o *outlet) exact() bool {
+	_, durable := o.sink.(Durable)
+	return durable && o.Replays && !o.Channel.Durable()
+}
+
+// dueAt is when what is pending should be committed.
+func (o *outlet) dueAt() time.Time {
+	if o.pending.partly {
+		return o.pending.since.Add(max(o.every, commitPartly))
+	}
+	return o.pending.since.Add(o.every)
+}
+
 func (d *drain) handAll(ctx context.Context) {
+	now := time.Now()
 	for _, o := range d.members {
-		if len(o.pending.leases) > 0 {
+		if len(o.pending.leases) > 0 && (!o.pending.partly || !now.Before(o.dueAt())) {
 			o.tryHand()
 		}
 	}
@@ -267,6 +286,9 @@ func (d *drain) handAll(ctx context.Context) {
 // waits only when too much is not committed.
 func (o *outlet) hand(ctx context.Context) error {
 	p := &o.pending
+	if p.partly && time.Now().Before(o.dueAt()) {
+		return nil
+	}
 	if p.bytes >= commitBytesMax || len(p.leases) >= commitLeasesMax {
 		select {
 		case o.commits <- o.cut():
@@ -347,7 +369,8 @@ func (o *outlet) commit(asker *ask.Asker, p uncommitted) error {
 func (d *drain) finish() error {
 	var errs []error
 	for _, o := range d.members {
-		if len(o.pending.leases) > 0 {
+		// A part of a batch is left to be cut off: the whole batch comes again.
+		if len(o.pending.leases) > 0 && !o.pending.partly {
 			o.commits <- o.cut()
 		}
 	}

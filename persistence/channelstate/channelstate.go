@@ -57,6 +57,12 @@ func (l *Lease) Len() int {
 	return n
 }
 
+// Whole says that the lease ends where a stored batch ends.
+func (l *Lease) Whole() bool {
+	last := l.Chunks[len(l.Chunks)-1]
+	return last.end() == last.Last+1
+}
+
 // End is one past the last position of the lease.
 func (l *Lease) End() record.Offset { return l.Chunks[len(l.Chunks)-1].end() }
 
@@ -65,6 +71,10 @@ func (l *Lease) End() record.Offset { return l.Chunks[len(l.Chunks)-1].end() }
 // Invariant: every position in [first, next) is in exactly one of settled,
 // ready, back and leases.
 type Queue struct {
+	// KeepWhole makes a lease end where a stored batch ends, though it could
+	// hold a part of the next one: only a batch larger than a lease is split.
+	KeepWhole bool
+
 	first   record.Offset // the cursor: lowest position that is not settled
 	next    record.Offset // one past the last position stored
 	settled []Range       // above first, sorted, apart from each other
@@ -179,6 +189,9 @@ func (q *Queue) takeReady(max int) *Lease {
 	for n := 0; n < max && q.readyAt < len(q.ready); {
 		c := &q.ready[q.readyAt]
 		if n+c.Count > max {
+			if n > 0 && q.KeepWhole {
+				break
+			}
 			head, tail := c.cut(max - n)
 			l.Chunks = append(l.Chunks, head)
 			*c = tail
