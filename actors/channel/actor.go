@@ -37,6 +37,7 @@ type Actor struct {
 	parked        []*commit
 	written       record.Offset // the cursor that is on disk
 	memory        int           // bytes of bodies kept in memory
+	holders       map[string]bool
 	count         Snapshot
 }
 
@@ -58,8 +59,9 @@ type markAt struct {
 type commit struct {
 	who     *actor.PID
 	state   []persistence.KV
+	first   record.Offset // lowest position that it settles
 	end     record.Offset
-	cursor  record.Offset
+	cursor  record.Offset // up to where checkpoints count
 	settled []Mark
 	also    []*commit // parked ones that go with it
 	err     error
@@ -113,6 +115,7 @@ func (a *Actor) start() {
 	a.lives++
 	a.life = a.lives
 	a.gone = map[uint64]bool{}
+	a.holders = map[string]bool{}
 	a.count = a.kept
 	if a.Log == nil {
 		a.queue, a.marks = a.memoryQueue, a.memoryMarks
@@ -307,7 +310,10 @@ func (a *Actor) take(ctx actor.Context, m *Take) {
 		ctx.Respond(&Taken{})
 		return
 	}
-	t := &Taken{Lease: l.ID, Life: a.life, Whole: l.Whole(), Chunks: slices.Clone(l.Chunks)}
+	a.holders[m.Holder] = true
+	// Of a batch that several sinks share none has the end for itself.
+	whole := l.Whole() || len(a.holders) > 1
+	t := &Taken{Lease: l.ID, Life: a.life, Whole: whole, Chunks: slices.Clone(l.Chunks)}
 	for _, c := range t.Chunks {
 		if c.Slab != nil {
 			c.Slab.Retain()

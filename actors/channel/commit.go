@@ -25,7 +25,7 @@ func (a *Actor) commit(ctx actor.Context, m *Commit) {
 		ctx.Respond(Committed{ErrStale})
 		return
 	}
-	c := &commit{who: ctx.Sender(), state: m.State}
+	c := &commit{who: ctx.Sender(), state: m.State, first: a.queue.Next()}
 	n, holder := 0, ""
 	for _, id := range m.Leases {
 		l, ok := a.queue.Lease(id)
@@ -34,7 +34,7 @@ func (a *Actor) commit(ctx actor.Context, m *Commit) {
 			return
 		}
 		holder = l.Holder
-		c.end = max(c.end, l.End())
+		c.first, c.end = min(c.first, l.Chunks[0].Base), max(c.end, l.End())
 		for _, chunk := range l.Chunks {
 			a.forget(chunk.Slab, chunk.First, chunk.Count)
 		}
@@ -71,7 +71,12 @@ func (a *Actor) write(ctx actor.Context, c *commit) {
 		}
 	}
 	a.parked = kept
+	// No checkpoint may cover what a parked commit has settled: its files' lengths
+	// are not on the disk yet, and after a crash it would be cut off for good.
 	c.cursor = a.queue.First()
+	for _, p := range a.parked {
+		c.cursor = min(c.cursor, p.first)
+	}
 	w := new(persistence.Write)
 	if a.Log != nil {
 		w.Sets = append(w.Sets, persistence.KV{Key: a.cursorKey, Value: a.queue.AppendCursor(nil)})
