@@ -31,12 +31,6 @@ func Codes() []string {
 // explanations holds every code in use. SL01xx are about the file and how its
 // components are wired, SL03xx about values. A number is never used again.
 var explanations = map[string]string{
-	"SL0100": `
-The configuration could not be read at all.
-
-No file was given, or a file is not there, or may not be read. The message says
-which and why. Nothing that ran is changed.`,
-
 	"SL0101": `
 The file holds no agent of the name that was asked for.
 

@@ -6,7 +6,7 @@ var valueExplanations = map[string]string{
 The configuration could not be read at all.
 
 The message says why: no file was given, or a file is not there, is a folder, or
-may not be read by this user. Nothing was changed.`,
+may not be read by this user. Nothing that ran is changed.`,
 
 	"SL0302": `
 A property that the component cannot do without is missing.

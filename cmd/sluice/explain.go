@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,10 +18,11 @@ import (
 
 func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain FILE|CODE",
-		Short: "Say what sluice does with every line of a file, or what a code means",
+		Use:   "explain FILE|CODE|KIND",
+		Short: "Say what sluice does with every line of a file, what a code means, or what a kind can be told",
 		Example: `  sluice explain flume.conf
-  sluice explain SL0104`,
+  sluice explain SL0104
+  sluice explain TAILDIR`,
 		Args: cobra.ExactArgs(1),
 	}
 	form := withOutput(cmd)
@@ -29,6 +31,11 @@ func newExplain() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if looksLikeCode.MatchString(args[0]) {
 			return explainCode(cmd.OutOrStdout(), *form, args[0])
+		}
+		if _, err := os.Stat(args[0]); os.IsNotExist(err) {
+			if ks := kindsNamed(args[0]); len(ks) > 0 {
+				return explainKinds(cmd.OutOrStdout(), *form, ks)
+			}
 		}
 		sys, err := parseProperties(properties)
 		if err != nil {
