@@ -3,9 +3,9 @@ package persistence
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -63,10 +63,16 @@ func ownerIsGone(path string) bool {
 	return err == nil && errors.Is(unix.Kill(n, 0), unix.ESRCH)
 }
 
-var anyFormat = regexp.MustCompile(`^sluice store \d+\n$`)
-
 // formatVersion is the version of everything FORMAT.md describes.
-const formatVersion = "sluice store 1\n"
+const formatVersion = 1
+
+// formatLine is what the file format says in version v. The checksum tells
+// another version from this one with a flipped bit: only the first is none of
+// our business.
+func formatLine(v int) string {
+	line := fmt.Sprintf("sluice store %d", v)
+	return fmt.Sprintf("%s %08x\n", line, crc32.Checksum([]byte(line), segment.Table))
+}
 
 // checkFormat reads the version; a new store gets it.
 func (s *Store) checkFormat(exists bool) error {
@@ -74,18 +80,20 @@ func (s *Store) checkFormat(exists bool) error {
 	b, err := os.ReadFile(path)
 	switch {
 	case os.IsNotExist(err) && !exists:
-		return s.writeFile("format", []byte(formatVersion))
+		return s.writeFile("format", []byte(formatLine(formatVersion)))
 	case os.IsNotExist(err):
 		return s.doubtAll("the file format is missing")
 	case err != nil:
 		return err
-	case string(b) == formatVersion:
-		return nil
-	case anyFormat.Match(b):
-		return fmt.Errorf("the store was written by another version: it says %q, this program reads %q",
-			strings.TrimSpace(string(b)), strings.TrimSpace(formatVersion))
 	}
-	return s.doubtAll(fmt.Sprintf("the file format says %.40q", b))
+	var v int
+	if _, err := fmt.Sscanf(string(b), "sluice store %d", &v); err != nil || string(b) != formatLine(v) {
+		return s.doubtAll(fmt.Sprintf("the file format says %.40q", b))
+	}
+	if v != formatVersion {
+		return fmt.Errorf("the store has format %d, this program reads %d", v, formatVersion)
+	}
+	return nil
 }
 
 // writeFile replaces a small file: the old content or the new, never a mix.

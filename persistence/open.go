@@ -27,7 +27,7 @@ func (s *Store) open() (err error) {
 		if !s.repair.accepts(err) {
 			return err
 		}
-		if err := s.writeFile("format", []byte(formatVersion)); err != nil {
+		if err := s.writeFile("format", []byte(formatLine(formatVersion))); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,13 +176,33 @@ func TestZeroLengthFilesOfBadgerDoNotStopTheStore(t *testing.T) {
 	expect(t, openLog(t, s, "a", persistence.LogOptions{}), []int{0}, func(int) int { return small })
 }
 
-func TestAStoreOfAnotherVersionIsNotTouched(t *testing.T) {
+// A flipped bit can make one version of another: without a checksum the store
+// would be refused for ever, and repair as well.
+func TestAStoreOfAnotherVersionIsToldFromADamagedOne(t *testing.T) {
 	dir := t.TempDir()
 	closeStore(t, open(t, dir))
-	if err := os.WriteFile(filepath.Join(dir, "format"), []byte("sluice store 99\n"), 0o600); err != nil {
+	path := filepath.Join(dir, "format")
+	ours, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tryOpen(t, dir); err == nil || !strings.Contains(err.Error(), "sluice store 99") {
+	for bit := range len(ours) * 8 {
+		flipped := bytes.Clone(ours)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, flipped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := persistence.Check(dir, persistence.Options{Log: quiet})
+		if err != nil || len(r.Doubts) == 0 {
+			t.Fatalf("format %q: check finds %v, %v", flipped, r.Doubts, err)
+		}
+	}
+	other := fmt.Appendf(nil, "sluice store 99 %08x\n", crc32.Checksum([]byte("sluice store 99"), segment.Table))
+	if err := os.WriteFile(path, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var d *persistence.ErrDamaged
+	if _, err := tryOpen(t, dir); err == nil || errors.As(err, &d) || !strings.Contains(err.Error(), "format 99") {
 		t.Fatalf("open: %v", err)
 	}
 }
