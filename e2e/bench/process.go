@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -54,7 +55,22 @@ func startTool(command []string, dir, logFile string) (*tool, error) {
 		close(t.exited)
 	}()
 	go t.watch()
+	go t.endWithUs()
 	return t, nil
+}
+
+// endWithUs ends the tool when bench itself is told to end: nothing is left
+// running.
+func (t *tool) endWithUs() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(told)
+	select {
+	case <-told:
+		_ = syscall.Kill(-t.cmd.Process.Pid, syscall.SIGKILL)
+		os.Exit(130)
+	case <-t.exited:
+	}
 }
 
 func (t *tool) hasEnded() bool {
@@ -113,9 +129,9 @@ func (t *tool) finish() (usage, error) {
 	select {
 	case <-t.exited:
 	case <-time.After(stopWait):
-		_ = syscall.Kill(-t.cmd.Process.Pid, syscall.SIGKILL)
-		<-t.exited
 	}
+	_ = syscall.Kill(-t.cmd.Process.Pid, syscall.SIGKILL) // with what it has left behind
+	<-t.exited
 	return t.used, nil
 }
 
