@@ -2,6 +2,7 @@ package sink
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,9 +35,7 @@ func (d *deadLetters) add(sink string, batch *record.Slab, i int, code, reason s
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.file == nil && d.err == nil {
-		if d.err = os.MkdirAll(filepath.Dir(d.path), 0o755); d.err == nil {
-			d.file, d.err = os.OpenFile(d.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		}
+		d.file, d.err = openDeadLetters(d.path)
 	}
 	if d.err != nil {
 		return
@@ -50,6 +49,35 @@ func (d *deadLetters) add(sink string, batch *record.Slab, i int, code, reason s
 		_, err = d.file.Write(append(text, '\n'))
 	}
 	d.err = err
+}
+
+// openDeadLetters opens the file. Its name, and those of its two folders, are
+// on disk before anything counts as done for lying there.
+func openDeadLetters(path string) (*os.File, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for range 3 {
+		if err := syncFolder(dir); err != nil {
+			file.Close()
+			return nil, err
+		}
+		dir = filepath.Dir(dir)
+	}
+	return file, nil
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // sync answers nil when everything added is on disk.
