@@ -14,7 +14,7 @@ import (
 
 // whyNoStrace says why processes cannot be killed at a system call here.
 func whyNoStrace() string {
-	out, err := exec.Command("strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fsync",
+	out, err := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync",
 		"-e", "inject=fsync:signal=KILL:when=1", "true").CombinedOutput()
 	if err != nil {
 		return fmt.Sprintf("no strace that can inject signals: %v %s", err, out)
@@ -63,7 +63,7 @@ func TestAKillAtAnyStepOfTheDiskLosesNothingAndTheNextStartWorks(t *testing.T) {
 // time, kills it there, and says whether it came to that.
 func (l *life) killAt(calls string, nth int) (hit bool) {
 	l.t.Helper()
-	l.wrap = []string{"strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
+	l.wrap = []string{"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls,
 		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, nth)}
 	n := l.start()
 	l.wrap = nil
