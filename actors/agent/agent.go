@@ -238,32 +238,55 @@ func (g *Agent) end(ctx context.Context, halt func(context.Context) error, pid *
 const haltMax = 15 * time.Second
 
 // rebuild starts all parts anew after the agent's own actor failed: they died
-// with it. The channels keep what they hold.
+// with it. Each goes on with what it is made of, once its last run is over.
 func (g *Agent) rebuild() {
 	g.changing.Lock()
 	defer g.changing.Unlock()
 	g.mu.Lock()
-	next, halted := g.now, g.halted
-	specs := map[string]*channel.Spec{}
-	for name, p := range g.channels {
-		specs[name] = p.spec
-	}
-	g.mu.Unlock()
-	if halted {
+	defer g.mu.Unlock()
+	if g.halted {
 		return
 	}
-	fate := map[kinds.Category]map[string]topologies.Action{kinds.Source: {}, kinds.Channel: {}, kinds.Sink: {}}
-	all := func(c kinds.Category, list []topologies.Component) {
-		for _, one := range list {
-			fate[c][one.Name] = topologies.Start
-		}
-	}
-	all(kinds.Channel, next.Channels)
-	all(kinds.Sink, next.Sinks)
-	all(kinds.Source, next.Sources)
-	if err := g.startParts(next, fate, specs); err != nil {
+	if err := g.respawn(); err != nil {
 		g.env.Log.Error("agent not rebuilt", "agent", g.name, "err", err)
 	}
+}
+
+func (g *Agent) respawn() error {
+	under := spawner{g.env.Tree.System(), g.pid}
+	for name, p := range g.channels {
+		ref, err := channel.Spawn(under, g.env.Tree, p.spec)
+		if err != nil {
+			return err
+		}
+		p.ref = ref
+		g.channels[name] = p
+	}
+	for name, p := range g.sinks {
+		p.spec.AwaitRun()
+		for _, m := range p.spec.Members {
+			m.Channel = g.channels[m.Channel.Name()].ref
+		}
+		ref, err := sink.Spawn(under, p.spec)
+		if err != nil {
+			return err
+		}
+		p.ref = ref
+		g.sinks[name] = p
+	}
+	for name, p := range g.sources {
+		p.spec.AwaitRun()
+		for i, c := range p.spec.Channels {
+			p.spec.Channels[i] = g.channels[c.Name()].ref
+		}
+		ref, err := source.Spawn(under, p.spec)
+		if err != nil {
+			return err
+		}
+		p.ref = ref
+		g.sources[name] = p
+	}
+	return nil
 }
 
 // Stop ends the agent: sources first, then the sinks deliver what memory

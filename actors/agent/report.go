@@ -106,7 +106,7 @@ func channelStatus(p channelPart, tree supervise.Part) (ChannelStatus, channel.S
 	s, err := p.ref.Inspect(ctx)
 	st := ChannelStatus{
 		Part: partOf(p.ref.Name(), p.kind, tree), Durable: p.ref.Durable(),
-		Size: s.Held, Capacity: int64(s.Capacity), Bytes: s.Bytes, ByteCapacity: int64(s.ByteCapacity),
+		Size: s.Size, Capacity: int64(s.Capacity), Bytes: s.Bytes, ByteCapacity: int64(s.ByteCapacity),
 		PutAttempt: s.PutAttempt, PutSuccess: s.Put, PutError: s.PutError,
 		TakeAttempt: s.TakeAttempt, TakeSuccess: s.Delivered + s.Dead, TakeError: s.TakeErr,
 	}

@@ -120,7 +120,7 @@ func (a *Actor) start() {
 	if a.Log == nil {
 		a.queue, a.marks = a.memoryQueue, a.memoryMarks
 		a.queue.RollbackAll("")
-		a.bytes, a.memory = a.keptRoom, a.keptMemory
+		a.bytes, a.memory, a.parked = a.keptRoom, a.keptMemory, a.keptParked
 	} else {
 		a.awaitCommits()
 		q, err := restore(a.Spec)
@@ -164,6 +164,7 @@ func (a *Actor) stop() {
 	}
 	a.kept = a.count
 	a.keptRoom, a.keptMemory, a.memoryMarks = a.bytes, a.memory, a.marks
+	a.keptParked = a.parked // their records are settled: their files must count
 	if a.Log != nil && a.queue != nil {
 		a.queue.Release()
 	}
@@ -375,6 +376,7 @@ func (a *Actor) adjust(ctx actor.Context, m Adjust) {
 func (a *Actor) inspect() Snapshot {
 	s := a.count
 	s.Held = int64(a.queue.Held())
+	s.Size = s.Held - int64(a.goneRecords)
 	s.Capacity, s.ByteCapacity = a.Capacity, a.ByteCapacity
 	s.Bytes, s.MemoryBytes = int64(a.bytes), int64(a.memory)
 	s.Oldest = a.queue.OldestTime()

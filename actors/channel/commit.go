@@ -12,7 +12,7 @@ import (
 
 // parkedMax is how long a commit of a memory channel waits for an earlier lease
 // of another sink before it goes to the disk without it.
-const parkedMax = time.Second
+const parkedMax = 5 * time.Second
 
 // unpark says that a commit has waited long enough.
 type unpark struct{ c *commit }

@@ -148,6 +148,7 @@ type Snapshot struct {
 	Delivered int64
 	Dead      int64
 	Held      int64 // leased ones included
+	Size      int64 // of Held, what counts against the capacity: not what a sink has delivered and not yet committed
 
 	Capacity, ByteCapacity int
 	Bytes                  int64

@@ -35,6 +35,7 @@ type Spec struct {
 	kept        Snapshot
 	keptRoom    int
 	keptMemory  int
+	keptParked  []*commit
 	cursorKey   []byte
 	memoryQueue *channelstate.Queue
 	memoryMarks []markAt

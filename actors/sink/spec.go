@@ -58,6 +58,14 @@ func Spawn(ctx channel.Spawner, spec *Spec) (Ref, error) {
 	return Ref{ctx.ActorSystem(), pid, spec}, nil
 }
 
+// AwaitRun returns when the latest run is over, for whoever changes the Spec of
+// a sink whose actor has stopped.
+func (s *Spec) AwaitRun() {
+	if s.last != nil {
+		<-s.last
+	}
+}
+
 // run is one run of a sink.
 type run struct{ end context.CancelCauseFunc }
 

@@ -62,6 +62,14 @@ func Spawn(ctx Spawner, spec *Spec) (Ref, error) {
 // Known says whether there is a source of the kind.
 func Known(kind string) bool { return makers[kind] != nil }
 
+// AwaitRun returns when the latest run is over, for whoever changes the Spec of
+// a source whose actor has stopped.
+func (s *Spec) AwaitRun() {
+	if s.last != nil {
+		<-s.last
+	}
+}
+
 // run is one run of a source.
 type run struct {
 	end  context.CancelCauseFunc
