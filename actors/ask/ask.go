@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -27,7 +28,7 @@ func For[A any](ctx context.Context, system *actor.ActorSystem, pid *actor.PID, 
 type Asker struct {
 	system *actor.ActorSystem
 	self   *actor.PID
-	answer chan any
+	waiter *waiter
 }
 
 // NewAsker registers an asker; Close it.
@@ -41,22 +42,45 @@ func NewAsker(system *actor.ActorSystem) *Asker {
 func (a *Asker) Close() { a.system.ProcessRegistry.Remove(a.self) }
 
 func (a *Asker) register() {
-	w := waiter{answer: make(chan any, 1)}
-	a.answer = w.answer
-	a.self, _ = a.system.ProcessRegistry.Add(w, "ask"+a.system.ProcessRegistry.NextId())
+	a.waiter = &waiter{answer: make(chan any, 1)}
+	a.self, _ = a.system.ProcessRegistry.Add(a.waiter, "ask"+a.system.ProcessRegistry.NextId())
+}
+
+// lateMax is how long somebody listens for the answer to a question that was
+// given up.
+const lateMax = 5 * time.Minute
+
+// GiveUp makes a ready for the next question when the last one has no answer
+// yet. A late answer must not be taken for that of the next question: it goes
+// to late, once, from some goroutine, or nowhere when late is nil.
+func (a *Asker) GiveUp(late func(answer any)) {
+	if late == nil {
+		a.Close()
+	} else {
+		registry, self := a.system.ProcessRegistry, a.self
+		a.waiter.giveUp(late)
+		time.AfterFunc(lateMax, func() { registry.Remove(self) })
+	}
+	a.register()
 }
 
 // One asks pid through a. See For.
 func One[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, error) {
+	answer, err := Try[A](ctx, a, pid, msg)
+	if err != nil {
+		a.GiveUp(nil)
+	}
+	return answer, err
+}
+
+// Try asks pid like One. On an error the caller has to GiveUp.
+func Try[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, error) {
 	var none A
 	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
 	select {
 	case <-ctx.Done():
-		// A late answer must not be taken for that of the next question.
-		a.Close()
-		a.register()
 		return none, fmt.Errorf("ask %s: %w", pid.Id, context.Cause(ctx))
-	case answer := <-a.answer:
+	case answer := <-a.waiter.answer:
 		v, _, err := take[A](answer, pid)
 		return v, err
 	}
@@ -64,17 +88,18 @@ func One[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, erro
 
 // Withdraw asks pid like One. When ctx ends first it sends withdraw and takes
 // the one answer that then comes, to either message, so that nothing which was
-// granted meanwhile is lost. late says that it was so.
+// granted meanwhile is lost. late says that it was so. On an error no answer
+// has come to either, and the caller has to GiveUp.
 func Withdraw[A any](ctx context.Context, a *Asker, pid *actor.PID, msg, withdraw any) (answer A, late bool, err error) {
 	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
 	select {
-	case v := <-a.answer:
+	case v := <-a.waiter.answer:
 		return take[A](v, pid)
 	case <-ctx.Done():
 	}
 	short, cancel := context.WithTimeout(context.Background(), withdrawMax)
 	defer cancel()
-	answer, err = One[A](short, a, pid, withdraw)
+	answer, err = Try[A](short, a, pid, withdraw)
 	return answer, true, err
 }
 
@@ -93,16 +118,39 @@ func take[A any](v any, pid *actor.PID) (answer A, late bool, err error) {
 }
 
 // waiter is an actor.Process that keeps the first message sent to it.
-type waiter struct{ answer chan any }
+type waiter struct {
+	answer chan any
+	mu     sync.Mutex
+	late   func(any) // nil: somebody waits for answer
+}
 
-func (w waiter) SendUserMessage(_ *actor.PID, msg any) {
+func (w *waiter) giveUp(late func(any)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case answer := <-w.answer: // it came just now
+		late(answer)
+		late = func(any) {}
+	default:
+	}
+	w.late = late
+}
+
+func (w *waiter) SendUserMessage(_ *actor.PID, msg any) {
 	_, answer, _ := actor.UnwrapEnvelope(msg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.late != nil {
+		w.late(answer)
+		w.late = func(any) {}
+		return
+	}
 	select {
 	case w.answer <- answer:
 	default: // asked once, answered twice: the first answer counts
 	}
 }
 
-func (w waiter) SendSystemMessage(*actor.PID, any) {}
+func (w *waiter) SendSystemMessage(*actor.PID, any) {}
 
-func (w waiter) Stop(*actor.PID) {}
+func (w *waiter) Stop(*actor.PID) {}

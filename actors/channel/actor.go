@@ -30,11 +30,10 @@ type Actor struct {
 	reservedBytes int
 	bytes         int // of stored records, as counted by room
 	waiting       []waiting
-	takers        []*actor.PID
+	takers        []taker
 	marks         []markAt // of batches not settled, in their order
 	gone          map[uint64]bool
-	goneRecords   int // delivered, not settled
-	parked        []*commit
+	goneRecords   int           // delivered, not settled
 	written       record.Offset // the cursor that is on disk
 	memory        int           // bytes of bodies kept in memory
 	holders       map[string]bool
@@ -47,6 +46,12 @@ type waiting struct {
 	want    *Reserve
 	since   time.Time
 	expires *time.Timer
+}
+
+// taker is a sink that waits for something to take.
+type taker struct {
+	holder string
+	who    *actor.PID
 }
 
 // markAt is a mark and the end of its batch.
@@ -84,7 +89,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *Stored:
 		a.stored(ctx, m)
 	case Await:
-		a.await(ctx)
+		a.await(ctx, m)
 	case *Take:
 		a.take(ctx, m)
 	case Delivered:
@@ -290,18 +295,19 @@ func (a *Actor) wake(ctx actor.Context) {
 	if a.queue.Ready() == 0 {
 		return
 	}
-	for _, who := range a.takers {
-		ctx.Send(who, Ready{})
+	for _, t := range a.takers {
+		ctx.Send(t.who, Ready{})
 	}
 	a.takers = a.takers[:0]
 }
 
-func (a *Actor) await(ctx actor.Context) {
+func (a *Actor) await(ctx actor.Context, m Await) {
 	if a.queue.Ready() > 0 {
 		ctx.Respond(Ready{})
 		return
 	}
-	a.takers = append(a.takers, ctx.Sender())
+	a.takers = slices.DeleteFunc(a.takers, func(t taker) bool { return t.holder == m.Holder })
+	a.takers = append(a.takers, taker{m.Holder, ctx.Sender()})
 }
 
 func (a *Actor) take(ctx actor.Context, m *Take) {

@@ -25,14 +25,16 @@ func (a *Actor) commit(ctx actor.Context, m *Commit) {
 		ctx.Respond(Committed{ErrStale})
 		return
 	}
-	c := &commit{who: ctx.Sender(), state: m.State, first: a.queue.Next()}
-	n, holder := 0, ""
-	for _, id := range m.Leases {
-		l, ok := a.queue.Lease(id)
-		if !ok {
+	for _, id := range m.Leases { // all or none
+		if _, out := a.queue.Lease(id); !out {
 			ctx.Respond(Committed{ErrStale})
 			return
 		}
+	}
+	c := &commit{who: ctx.Sender(), state: m.State, first: a.queue.Next()}
+	n, holder := 0, ""
+	for _, id := range m.Leases {
+		l, _ := a.queue.Lease(id)
 		holder = l.Holder
 		c.first, c.end = min(c.first, l.Chunks[0].Base), max(c.end, l.End())
 		for _, chunk := range l.Chunks {

@@ -71,9 +71,10 @@ type Settled struct {
 	Seq     uint64
 }
 
-// Await asks to be told when there is something to take.
+// Await asks to be told when there is something to take. A sink that asks
+// again takes the place of its earlier question.
 // From sink. Answered by Ready.
-type Await struct{}
+type Await struct{ Holder string }
 
 // Ready says that there may be something to take: others may be faster.
 type Ready struct{}

@@ -116,6 +116,9 @@ func (r Ref) reserve(ctx context.Context, a *ask.Asker, records, bytes int, wait
 		once, cancel := context.WithTimeout(ctx, patience)
 		got, late, err := ask.Withdraw[Reserved](once, a, r.pid, &Reserve{records, bytes, left}, Withdraw{})
 		cancel()
+		if err != nil {
+			a.GiveUp(r.returns(records, bytes))
+		}
 		switch {
 		case err == nil && !late, err == nil && got.Err == nil && ctx.Err() == nil:
 			return got.Err
@@ -128,6 +131,15 @@ func (r Ref) reserve(ctx context.Context, a *ask.Asker, records, bytes int, wait
 			return err
 		case wait > 0 && time.Now().After(deadline):
 			return ErrFull
+		}
+	}
+}
+
+// returns gives back room that is granted when nobody waits for it any more.
+func (r Ref) returns(records, bytes int) func(any) {
+	return func(answer any) {
+		if got, ok := answer.(Reserved); ok && got.Err == nil {
+			r.system.Root.Send(r.pid, Return{records, bytes})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,10 +76,13 @@ func (t *Taker) Close() {
 func (t *Taker) Await(ctx context.Context) error {
 	for {
 		once, cancel := context.WithTimeout(ctx, answerMax)
-		_, err := ask.One[Ready](once, t.asker, t.ref.pid, Await{})
+		_, err := ask.One[Ready](once, t.asker, t.ref.pid, Await{t.holder})
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil, ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, ask.ErrGone):
+			return err
 		}
 		// The channel restarted and forgot us, or is still down: ask again.
 	}
@@ -111,9 +115,13 @@ func (l *Lease) Release() {
 func (t *Taker) Take(max int) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerMax)
 	defer cancel()
-	taken, err := ask.One[*Taken](ctx, t.asker, t.ref.pid, &Take{max, t.holder})
-	if err != nil || taken.Lease == 0 {
+	taken, err := ask.Try[*Taken](ctx, t.asker, t.ref.pid, &Take{max, t.holder})
+	if err != nil {
+		t.asker.GiveUp(t.ref.rollsBack)
 		return nil, err
+	}
+	if taken.Lease == 0 {
+		return nil, nil
 	}
 	l := &Lease{ID: taken.Lease, Life: taken.Life, Whole: taken.Whole, First: taken.Chunks[0].Base, Views: make([]record.View, 0, len(taken.Chunks))}
 	for i, c := range taken.Chunks {
@@ -133,6 +141,14 @@ func (t *Taker) Take(max int) (*Lease, error) {
 		}
 	}
 	return l, nil
+}
+
+// rollsBack gives back a lease that comes when nobody waits for it any more.
+func (r Ref) rollsBack(answer any) {
+	if taken, ok := answer.(*Taken); ok && taken.Lease != 0 {
+		releaseChunks(taken.Chunks)
+		r.system.Root.Send(r.pid, Rollback{Life: taken.Life, Lease: taken.Lease})
+	}
 }
 
 func releaseChunks(chunks []channelstate.Chunk) {

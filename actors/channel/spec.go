@@ -39,6 +39,7 @@ type Spec struct {
 	cursorKey   []byte
 	memoryQueue *channelstate.Queue
 	memoryMarks []markAt
+	parked      []*commit // of a memory channel; their leases are settled already
 }
 
 // WindowDefault is the Window of a durable channel that names none.

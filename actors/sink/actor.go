@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -54,9 +55,16 @@ func (a *Actor) ended(ctx actor.Context, m ended) {
 	a.run = nil
 	switch {
 	case a.halted:
+		if m.err != nil {
+			a.Log.Warn("sink ended with an error", "err", m.err)
+		}
 		a.answerHalts(ctx)
 	case m.reason != nil:
 		panic(&supervise.Failure{Reason: m.reason, Stack: m.stack})
+	case errors.Is(m.err, errUnsynced):
+		a.halted = true
+		a.Log.Error("sink failed for good", "err", m.err)
+		a.Tree.Note(ctx.Self(), supervise.Failed, m.err.Error(), 0)
 	default:
 		a.rerun(ctx, m)
 	}

@@ -38,6 +38,7 @@ type outlet struct {
 	pending uncommitted
 	commits chan uncommitted
 	done    sync.WaitGroup
+	failed  error // of a commit; read after done
 }
 
 // uncommitted are leases that are delivered and not settled.
@@ -67,6 +68,8 @@ const (
 // what was not committed is offered again, and the next run begins where the
 // last commit was.
 func (d *drain) run(ctx context.Context) (err error) {
+	d.dead = &deadLetters{path: d.DeadLetters}
+	defer d.dead.close()
 	defer d.drop()
 	names := make([]string, len(d.Members))
 	for i, m := range d.Members {
@@ -75,8 +78,6 @@ func (d *drain) run(ctx context.Context) (err error) {
 	if d.proc, err = newProcessor(d.Processor, d.Settings, names, d.Compat); err != nil {
 		return err
 	}
-	d.dead = &deadLetters{path: d.DeadLetters}
-	defer d.dead.close()
 	for _, m := range d.Members {
 		d.members = append(d.members, d.open(m))
 	}
@@ -114,7 +115,7 @@ func (o *outlet) make() error {
 	}
 	o.sink, err = New(o.Settings, Env{
 		Log: o.d.Log, Agent: o.d.Agent, Name: o.Name, Compat: o.d.Compat, State: state, Replays: o.Replays,
-		Counters: &o.Counters,
+		Counters: &o.Counters, crashed: func(c *crash) { o.d.end(c) },
 		Keep: func(ctx context.Context, s State) error {
 			return o.Channel.Keep(ctx, o.d.keys(o.Name, s))
 		},
@@ -179,7 +180,8 @@ func (d *drain) turn(ctx context.Context, i int) error {
 		return nil
 	}
 	d.succeeded(i, o, l)
-	return o.hand(ctx)
+	o.hand()
+	return nil
 }
 
 func (d *drain) failed(i int, err error) {
@@ -221,7 +223,7 @@ func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
 func (d *drain) idle(ctx context.Context, o *outlet) {
 	due, any := d.due()
 	if any && !due.After(time.Now()) {
-		d.handAll(ctx)
+		d.handAll()
 		if _, still := d.due(); !still {
 			return
 		}
@@ -237,12 +239,15 @@ func (d *drain) idle(ctx context.Context, o *outlet) {
 
 // sleep waits until at, and commits meanwhile what is due.
 func (d *drain) sleep(ctx context.Context, at time.Time) {
-	if _, any := d.due(); any {
-		d.handAll(ctx)
-	}
-	select {
-	case <-time.After(time.Until(at)):
-	case <-ctx.Done():
+	for wait := time.Until(at); wait > 0 && ctx.Err() == nil; wait = time.Until(at) {
+		if _, any := d.due(); any {
+			d.handAll()
+			wait = min(wait, commitEvery) // it may have enough to do just now
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -273,7 +278,7 @@ func (o *outlet) dueAt() time.Time {
 	return o.pending.since.Add(o.every)
 }
 
-func (d *drain) handAll(ctx context.Context) {
+func (d *drain) handAll() {
 	now := time.Now()
 	for _, o := range d.members {
 		if len(o.pending.leases) > 0 && (!o.pending.partly || !now.Before(o.dueAt())) {
@@ -284,22 +289,18 @@ func (d *drain) handAll(ctx context.Context) {
 
 // hand gives what is delivered to the committing goroutine when it is time. It
 // waits only when too much is not committed.
-func (o *outlet) hand(ctx context.Context) error {
+func (o *outlet) hand() {
 	p := &o.pending
 	if p.partly && time.Now().Before(o.dueAt()) {
-		return nil
+		return
 	}
 	if p.bytes >= commitBytesMax || len(p.leases) >= commitLeasesMax {
-		select {
-		case o.commits <- o.cut():
-		case <-ctx.Done():
-		}
-		return nil
+		o.commits <- o.cut() // commitAll always goes on taking
+		return
 	}
 	if p.bytes >= commitBytes || time.Since(p.since) >= o.every {
 		o.tryHand()
 	}
-	return nil
 }
 
 // tryHand hands over unless the committing goroutine has enough to do.
@@ -323,17 +324,29 @@ func (o *outlet) cut() uncommitted {
 func (o *outlet) commitAll() {
 	asker := ask.NewAsker(o.d.Tree.System())
 	defer asker.Close()
-	broken := false
 	for p := range o.commits {
-		if broken {
+		if o.failed != nil {
 			continue // the run ends; it is offered again
 		}
-		if err := o.commit(asker, p); err != nil {
-			broken = true
-			o.d.end(fmt.Errorf("commit of sink %s: %w", o.Name, err))
+		if err := o.guardedCommit(asker, p); err != nil {
+			o.failed = fmt.Errorf("commit of sink %s: %w", o.Name, err)
+			o.d.end(o.failed)
 		}
 	}
 }
+
+func (o *outlet) guardedCommit(asker *ask.Asker, p uncommitted) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = newCrash(r)
+		}
+	}()
+	return o.commit(asker, p)
+}
+
+// errUnsynced says that a sync failed. What is on disk is not known then, so
+// the sink is not run again: the node ends.
+var errUnsynced = errors.New("what was delivered may not be on disk")
 
 // commitMax is how long a commit may take before the channel is asked anew.
 const commitMax = time.Minute
@@ -348,7 +361,8 @@ func (o *outlet) commit(asker *ask.Asker, p uncommitted) error {
 	if p.part != nil {
 		state, err := p.part.Sync()
 		if err != nil {
-			o.d.Fatal(fmt.Errorf("sync the files of sink %s: %w", o.Name, err))
+			err = fmt.Errorf("%w: %w", errUnsynced, err)
+			o.d.broken.Do(func() { o.d.Fatal(fmt.Errorf("sync the files of sink %s: %w", o.Name, err)) })
 			return err
 		}
 		c.State = o.d.keys(o.Name, state)
@@ -378,10 +392,15 @@ func (d *drain) finish() error {
 		close(o.commits)
 		o.done.Wait()
 		o.commits = nil
-		if o.sink != nil {
+		switch sink, ok := o.sink.(Abandoner); {
+		case o.sink == nil:
+		case o.failed != nil && ok:
+			sink.Abandon() // what is not committed is not to be finished
+		default:
 			errs = append(errs, o.sink.Close())
-			o.sink = nil
 		}
+		o.sink = nil
+		errs = append(errs, o.failed)
 		o.taker.Close()
 	}
 	d.members = nil

@@ -165,6 +165,7 @@ func (f *fileRoll) end() {
 
 // roller begins the first file and ends each after its time.
 func (f *fileRoll) roller(ctx context.Context, interval time.Duration) {
+	defer f.env.contain()
 	defer close(f.over)
 	f.first(ctx)
 	if interval <= 0 {

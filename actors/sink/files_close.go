@@ -17,6 +17,7 @@ const recoverWait = time.Second
 // closer closes the files that become ready between two Delivers, and those
 // that are to be tried again.
 func (s *files) closer(ctx context.Context) {
+	defer s.env.contain()
 	defer close(s.over)
 	retry := time.NewTimer(recoverWait)
 	defer retry.Stop()

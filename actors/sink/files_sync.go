@@ -33,16 +33,27 @@ func (p *pendingFiles) Sync() (State, error) {
 	var wg sync.WaitGroup
 	errs := make([]error, len(p.files))
 	slots := make(chan struct{}, syncsAtOnce)
+	crashes := make(chan *crash, len(p.files))
 	for i, f := range p.files {
 		slots <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-slots }()
+			defer func() {
+				if r := recover(); r != nil {
+					crashes <- newCrash(r)
+				}
+			}()
 			if err := syncData(f.os); err != nil {
 				errs[i] = fmt.Errorf("sync %s: %w", path.Join(f.rec.Dir, f.rec.Path), err)
 			}
-			<-slots
 		})
 	}
 	wg.Wait()
+	select {
+	case c := <-crashes:
+		panic(c) // for the goroutine that commits: it is not known what was synced
+	default:
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func newHDFS(s topologies.Settings, env Env) (Sink, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	if !env.Compat {
-		h.orphans.Go(func() { h.adoptOrphans(ctx) })
+		h.orphans.Go(func() { defer h.env.contain(); h.adoptOrphans(ctx) })
 	}
 	h.announce(s)
 	return h, nil
@@ -350,6 +350,7 @@ func (h *hdfs) startTimers(b *bucket) {
 func (h *hdfs) after(b *bucket, d time.Duration) *time.Timer {
 	f := b.file
 	return time.AfterFunc(d, func() {
+		defer h.env.contain()
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if b.file == f && !h.closed {

@@ -73,6 +73,8 @@ type Env struct {
 	// DeadLetter takes a record that can never be delivered, with the reason;
 	// the sink then counts it as done.
 	DeadLetter func(batch *record.Slab, i int, code, reason string)
+
+	crashed func(*crash) // see contain
 }
 
 // Batch is what a sink delivers at once: runs of records, at most the sink's

@@ -2,9 +2,10 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -32,6 +33,7 @@ type Spec struct {
 
 	// ---
 	halted bool
+	broken sync.Once     // see unsynced
 	last   chan struct{} // closed when the latest run has ended
 }
 
@@ -93,12 +95,17 @@ func (s *Spec) guarded(ctx context.Context, end context.CancelCauseFunc, self *a
 	d := &drain{Spec: s, self: self, end: end}
 	defer func() {
 		if r := recover(); r != nil {
-			reason, stack = r, debug.Stack()
+			c := newCrash(r)
+			reason, stack = c.reason, c.stack
 			end(fmt.Errorf("panic: %v", r))
 			d.drop()
 		}
 	}()
-	return d.run(ctx), nil, nil
+	err = d.run(ctx)
+	if c := (*crash)(nil); errors.As(err, &c) {
+		return err, c.reason, c.stack
+	}
+	return err, nil, nil
 }
 
 // state reads what the sink called name has kept.

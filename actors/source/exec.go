@@ -117,12 +117,15 @@ func (s *execSource) runOnce(ctx context.Context, out Out) error {
 	}
 	s.log.Info("command runs", "command", s.argv, "pid", cmd.Process.Pid)
 	errorsRead := make(chan struct{})
-	go func() { defer close(errorsRead); s.readErrors(stderr) }()
+	go func() { defer contain(ctx); defer close(errorsRead); s.readErrors(stderr) }()
 
 	// What is on its way when the source is stopped may still be stored.
 	storing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &execProcess{pid: cmd.Process.Pid, ended: make(chan struct{}), stopped: make(chan struct{})}
-	go p.stopWith(ctx, func() { stdout.SetReadDeadline(time.Unix(0, 0)); cancel() })
+	go func() {
+		defer contain(ctx)
+		p.stopWith(ctx, func() { stdout.SetReadDeadline(time.Unix(0, 0)); cancel() })
+	}()
 
 	s.readLines(ctx, storing, stdout, out)
 	err = cmd.Wait()

@@ -109,6 +109,7 @@ func (h *httpSource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.gate.RUnlock()
+	defer contain(h.running) // the server would only log it
 	switch r.Method {
 	case http.MethodPost, http.MethodGet, http.MethodHead:
 	case http.MethodTrace, http.MethodOptions:

@@ -97,7 +97,7 @@ func (s *tcpServer) serve(ctx context.Context, handle func(context.Context, net.
 		pause = 0
 		s.open.Add(1)
 		s.counters.OpenConnections.Add(1)
-		handlers.Go(func() { s.run(ctx, conn, handle) })
+		handlers.Go(func() { defer contain(ctx); s.run(ctx, conn, handle) })
 	}
 }
 

@@ -81,6 +81,7 @@ func (r *run) is(other *run) bool { return r == other }
 // begin starts a run, once the one before is over and all it read is settled.
 func (s *Spec) begin(self *actor.PID) *run {
 	ctx, end := context.WithCancelCause(context.Background())
+	ctx = withCrashes(ctx, end)
 	r := &run{end: end, done: make(chan struct{})}
 	before := s.last
 	s.last = r.done
@@ -92,6 +93,9 @@ func (s *Spec) begin(self *actor.PID) *run {
 		err, poison := s.once(ctx, end, self)
 		if cause := context.Cause(ctx); cause != nil && err == nil && !errors.Is(cause, errHalted) {
 			err = cause
+		}
+		if poison == nil {
+			poison = crashOf(ctx)
 		}
 		close(r.done)
 		s.Tree.System().Root.Send(self, ended{run: r, err: err, poison: poison, ranFor: time.Since(start)})

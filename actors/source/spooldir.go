@@ -162,7 +162,7 @@ func (s *spooldir) Run(ctx context.Context, out Out) error {
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	keeping, cancel := context.WithCancel(ctx)
-	go func() { s.keep(keeping, out, stop); close(done) }()
+	go func() { defer contain(ctx); defer close(done); s.keep(keeping, out, stop) }()
 	err := s.readFiles(ctx, out)
 	cancel()
 	close(stop)

@@ -62,6 +62,7 @@ func (u *syslogUDP) Run(ctx context.Context, out Out) error {
 	waiting := make(chan *record.Slab, udpWaiting)
 	var storing sync.WaitGroup
 	storing.Go(func() {
+		defer contain(ctx)
 		for slab := range waiting {
 			handOver(ctx, out, slab, u.compat, u.env.Counters)
 		}

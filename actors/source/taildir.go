@@ -137,8 +137,13 @@ func (t *taildir) Run(ctx context.Context, out Out) error {
 	defer t.closeAll()
 	t.started = time.Now()
 	stop, done := make(chan struct{}), make(chan struct{}, 2)
-	go func() { t.emitAll(ctx, out); done <- struct{}{} }()
-	go func() { t.book.run(stop); done <- struct{}{} }()
+	beside := func(do func()) {
+		defer contain(ctx)
+		defer func() { done <- struct{}{} }()
+		do()
+	}
+	go beside(func() { t.emitAll(ctx, out) })
+	go beside(func() { t.book.run(stop) })
 	err := t.follow(ctx)
 	close(t.emits)
 	close(stop)

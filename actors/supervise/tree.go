@@ -137,7 +137,7 @@ func (t *Tree) failed(pid *actor.PID, policy Policy, reason any, again func()) (
 }
 
 // Note tells that the part at pid waits for the world (Backoff), runs again
-// (Running) or has nothing more to do (Done), and why.
+// (Running), has nothing more to do (Done) or cannot go on (Failed), and why.
 func (t *Tree) Note(pid *actor.PID, state State, reason string, retry time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -150,8 +150,11 @@ func (t *Tree) Note(pid *actor.PID, state State, reason string, retry time.Durat
 		p.State, p.Since = state, now
 	}
 	p.RetryAt = time.Time{}
-	if state == Backoff {
+	switch state {
+	case Backoff:
 		p.Reason, p.FailedAt, p.RetryAt = reason, now, now.Add(retry)
+	case Failed:
+		p.Reason, p.FailedAt = reason, now
 	}
 }
 
