@@ -3,6 +3,7 @@ package channel_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/actors/channel"
 	"github.com/sluicehq/sluice/actors/channel/channeltest"
@@ -36,5 +37,12 @@ func TestTheFileChannelKeepsItsPromisesWithoutMemory(t *testing.T) {
 		spec := file(n, name, capacity)
 		spec.Window = 1
 		return spec
+	}})
+}
+
+// A spillablememory channel is a log under the lazy policy.
+func TestTheSpillableMemoryChannelKeepsItsPromises(t *testing.T) {
+	channeltest.Run(t, channeltest.Subject{Durable: true, Spec: func(n *channeltest.Node, name string, capacity int) *channel.Spec {
+		return &channel.Spec{Agent: "a1", Name: name, Capacity: capacity, Log: n.OpenLog(name, persistence.Interval(time.Second))}
 	}})
 }

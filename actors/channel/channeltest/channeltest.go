@@ -183,9 +183,11 @@ func givesRoomInOrder(t *testing.T, n *Node, s Subject) {
 	if len(answered) != 0 {
 		t.Fatalf("source %d overtook the one that needs more room", <-answered)
 	}
-	k.TakeAll(5, 5)
-	for range 3 {
-		<-answered
+	for i, free := range []int{1, 1, 3} {
+		k.TakeAll(free, free)
+		if got := <-answered; got != i {
+			t.Fatalf("source %d was answered, and it is the turn of %d", got, i)
+		}
 	}
 	got := k.TakeAll(10, 10)
 	equal(t, "the order of asking", got, slices.Concat(Numbered(0, 6), Numbered(100, 1), Numbered(200, 3)))

@@ -127,10 +127,12 @@ func (n *Node) Close() {
 // Kill makes the actor at path fail, and returns when it runs again.
 func (n *Node) Kill(path string) {
 	n.T.Helper()
-	before, err := n.Tree.Get(path)
-	if err != nil {
-		n.T.Fatal(err)
-	}
+	var before supervise.Part
+	n.Until(path+" runs", func() (ok bool) {
+		var err error
+		before, err = n.Tree.Get(path)
+		return err == nil && before.State == supervise.Running
+	})
 	if err := n.Tree.Kill(path, "killed on purpose"); err != nil {
 		n.T.Fatal(err)
 	}
