@@ -161,7 +161,7 @@ func (a *Actor) committed(ctx actor.Context, c *commit) {
 	if c.err == nil {
 		a.written = max(a.written, c.cursor)
 		for _, m := range c.settled {
-			ctx.Send(m.To, Settled{Channel: a.Name, Seq: m.Seq})
+			m.Settled(m.Seq)
 		}
 	}
 	for _, p := range append(c.also, c) {

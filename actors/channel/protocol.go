@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/sluicehq/sluice/persistence"
 	"github.com/sluicehq/sluice/persistence/channelstate"
 	"github.com/sluicehq/sluice/persistence/record"
@@ -58,17 +56,11 @@ type Stored struct {
 // Mark is a source's place that goes with a batch through a memory channel:
 // it may be stored once the batch is settled.
 type Mark struct {
-	To  *actor.PID // who is told, with Settled
-	Seq uint64
-	Key persistence.KV // the source's checkpoint; no Key: nothing to store
-}
-
-// Settled tells the source of a Mark that its batch, and every one before it,
-// has been committed by the sinks of the memory channel named.
-// To source. Not answered.
-type Settled struct {
-	Channel string
+	// Settled is called once, when the sinks have committed the batch and every
+	// one before it. It must not block.
+	Settled func(seq uint64)
 	Seq     uint64
+	Key     persistence.KV // the source's checkpoint; no Key: nothing to store
 }
 
 // Await asks to be told when there is something to take. A sink that asks

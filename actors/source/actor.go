@@ -5,7 +5,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/sluicehq/sluice/actors/channel"
 	"github.com/sluicehq/sluice/actors/supervise"
 )
 
@@ -37,10 +36,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.start(ctx)
 	case made:
 		a.source = m.source
-	case arrived:
-		a.settle(m.seq)
-	case channel.Settled:
-		a.settle(m.Seq)
+	case settled:
+		a.settle()
 	case flush:
 		a.flushLag()
 		a.arm(ctx)
@@ -103,9 +100,9 @@ func (a *Actor) rerun(ctx actor.Context, m ended) {
 	a.retry = time.AfterFunc(wait, func() { system.Root.Send(self, again{}) })
 }
 
-// settle notes that a share of batch seq has reached its end.
-func (a *Actor) settle(seq uint64) {
-	for _, f := range a.flights.done(seq) {
+// settle tells the source what has come to its end.
+func (a *Actor) settle() {
+	for _, f := range a.flights.take() {
 		a.lag(f)
 		if a.source != nil {
 			a.source.Settled(f.at)

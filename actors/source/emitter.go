@@ -296,7 +296,7 @@ func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error 
 			one.Checkpoint = key
 		} else {
 			memory++
-			one.Mark = &channel.Mark{To: e.self, Key: key}
+			one.Mark = &channel.Mark{Settled: e.settled, Key: key}
 		}
 		list = append(list, one)
 	}
@@ -325,7 +325,7 @@ func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error 
 		}
 		e.ledger.arrive(copies)
 		if tracked {
-			e.Tree.System().Root.Send(e.self, arrived{seq})
+			e.settled(seq)
 		}
 	}
 	if len(list) == 0 {
@@ -339,6 +339,14 @@ func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error 
 		e.flights.abort(seq)
 	}
 	return err
+}
+
+// settled notes that a share of batch seq has reached its end, and tells the
+// actor. It counts also while there is no actor to be told.
+func (e *emitter) settled(seq uint64) {
+	if e.flights.done(seq) {
+		e.Tree.System().Root.Send(e.self, settled{})
+	}
 }
 
 func (e *emitter) asker() *ask.Asker {

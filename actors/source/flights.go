@@ -14,6 +14,9 @@ type flights struct {
 	empty chan struct{} // closed when out becomes empty; nil while it is
 	bytes int           // of the batches in out
 	room  chan struct{} // closed when bytes shrinks; nil while nobody waits
+	// settled are those that have come to their end, in order, and that the
+	// actor has not taken note of.
+	settled []flight
 }
 
 // flightBytesMax is how many bytes of a source may be on their way before it
@@ -69,25 +72,23 @@ func (f *flights) add(at Checkpoint, channels []bool, open, bytes int) uint64 {
 	return f.first + uint64(len(f.out)) - 1
 }
 
-// done notes that one share of batch seq is settled and returns the batches
-// that are settled now, with all before them, in order.
-func (f *flights) done(seq uint64) []flight {
+// done notes that one share of batch seq is settled, and says whether batches
+// are settled now, with all before them, for the actor to take.
+func (f *flights) done(seq uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if seq < f.first || seq >= f.first+uint64(len(f.out)) {
-		return nil
+		return false
 	}
 	f.out[seq-f.first].open--
 	n := 0
 	for n < len(f.out) && f.out[n].open <= 0 {
+		f.settled = append(f.settled, f.out[n])
+		f.shrink(f.out[n].bytes)
 		n++
 	}
 	if n == 0 {
-		return nil
-	}
-	settled := append([]flight(nil), f.out[:n]...)
-	for _, s := range settled {
-		f.shrink(s.bytes)
+		return false
 	}
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.first += uint64(n)
@@ -95,6 +96,15 @@ func (f *flights) done(seq uint64) []flight {
 		close(f.empty)
 		f.empty = nil
 	}
+	return true
+}
+
+// take returns what is settled since the last take, in the order of Emit.
+func (f *flights) take() []flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	settled := f.settled
+	f.settled = nil
 	return settled
 }
 

@@ -52,8 +52,8 @@ var errHalted = errors.New("halted")
 type (
 	// made brings the source that a run has made.
 	made struct{ source Source }
-	// arrived says that batch seq is in its channels.
-	arrived struct{ seq uint64 }
+	// settled says that batches have come to their end.
+	settled struct{}
 	// poisoned says that an interceptor panicked.
 	poisoned struct {
 		reason any
