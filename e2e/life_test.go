@@ -30,6 +30,7 @@ type lifeSettings struct {
 	sinks   int
 	rotates bool
 	batch   int // of the source; 0: any
+	roll    int // seconds; 0: any
 }
 
 func newLife(t *testing.T, rnd *rand.Rand, s lifeSettings) *life {
@@ -88,7 +89,11 @@ func (l *life) flumeConf(s lifeSettings) string {
 		sinks = append(sinks, name)
 		set("sinks."+name+".type", "file_roll")
 		set("sinks."+name+".sink.directory", out)
-		set("sinks."+name+".sink.rollInterval", pick(0, 1, 30))
+		roll := pick(0, 1, 30)
+		if s.roll > 0 {
+			roll = s.roll
+		}
+		set("sinks."+name+".sink.rollInterval", roll)
 		set("sinks."+name+".sink.batchSize", pick(10, 100, 1000))
 		set("sinks."+name+".channel", "c1")
 	}
