@@ -75,8 +75,8 @@ func copyBadger(from, to string, link bool) error {
 	return nil
 }
 
-// copyFile copies; the zeros at the end of a memtable's log, which is 64 MiB
-// long from the start, stay a hole.
+// copyFile copies; the zeros at the end of a memtable's log, which has
+// its full length from the start, stay a hole.
 func copyFile(src, dst string) error {
 	b, err := os.ReadFile(src)
 	if err != nil {

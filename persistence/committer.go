@@ -123,6 +123,7 @@ func (s *Store) finishWrite(w *Write, failed error) {
 			}
 		}
 	}
+	w.landed()
 	w.Done(err)
 	if len(strict) > 0 {
 		s.mu.Lock()

@@ -38,6 +38,7 @@ func (g *group) acknowledge(s *Store) {
 		s.mu.Lock()
 		l.pop()
 		s.mu.Unlock()
+		w.landed()
 		w.Done(w.err)
 	}
 }

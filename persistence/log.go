@@ -23,6 +23,8 @@ type Log struct {
 	segs  *segment.Log
 	next  atomic.Int64 // one past the last acknowledged record
 	start atomic.Int64
+	// flight is the bytes handed over and not yet answered.
+	flight atomic.Int64
 
 	// Under s.mu.
 	flush       Policy

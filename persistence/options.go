@@ -12,11 +12,13 @@ import (
 
 // Options of a store. The zero value is what production uses.
 type Options struct {
-	Flush        Policy // of logs that name none; zero: Always
-	Threshold    int    // bytes; larger payloads go into segments; 0: 16 KiB
-	SegmentBytes int64  // 0: 128 MiB
-	SyncWorkers  int    // segments synced at the same time; 0: 16
-	OpenFiles    int    // segments kept open; 0: 256
+	Flush Policy // of logs that name none; zero: Always
+	// Threshold is in bytes: larger payloads go into segments, and so do those
+	// behind twice as much of the same log that is still on its way. 0: 16 KiB.
+	Threshold    int
+	SegmentBytes int64 // 0: 128 MiB
+	SyncWorkers  int   // segments synced at the same time; 0: 16
+	OpenFiles    int   // segments kept open; 0: 256
 	// MinFree is how much of the volume must stay free for writes to be
 	// taken. 0: 500 MiB as Flume has it, less on a small volume.
 	MinFree int64
@@ -44,8 +46,12 @@ const (
 )
 
 const (
-	memtableBytes = 16 << 20
-	txnBytes      = 2 << 20 // well below the 15 % of a memtable that Badger takes
+	// Of the memory that Badger needs, most is a multiple of these two: it keeps
+	// up to eight builders of tables for good, each twice as large as a memtable,
+	// or six times when the entries are larger than a block.
+	memtableBytes = 8 << 20
+	blockBytes    = 32 << 10
+	txnBytes      = 1 << 20 // below the 15 % of a memtable that Badger takes
 	txnKeys       = 10_000
 	// What an entry and a change count for, at least: Badger bounds the number
 	// of keys as well.

@@ -22,7 +22,7 @@ func TestASmallBatchWaitsForTheLargeOneBeforeIt(t *testing.T) {
 	l, other := openLog(t, s, "a", persistence.LogOptions{}), openLog(t, s, "b", persistence.LogOptions{})
 	release := g.block(segment.OpSync)
 	var c collect
-	big, little := appendOf(l, 0, large, 1), appendOf(l, 1, small, 1)
+	big, little := appendOf(l, 0, 20<<10, 1), appendOf(l, 1, small, 1)
 	big.Done, little.Done = c.done(0), c.done(1)
 	s.Submit(big)
 	<-g.held
@@ -139,6 +139,53 @@ func TestAPutToSeveralLogsIsCommittedBeforeItsAckAlsoWhenLazy(t *testing.T) {
 	c.wg.Wait()
 	if !slices.Equal(c.got, []int{0, 1}) {
 		t.Fatalf("acknowledged in the order %v", c.got)
+	}
+}
+
+// Small batches lie in their entries as long as few of a log are on their way.
+// Behind more than that one sync of the segment takes many of them.
+func TestSmallBatchesOfABusyLogGoIntoItsSegmentInOrder(t *testing.T) {
+	g := newGate()
+	s := open(t, t.TempDir(), withFaults(g))
+	defer closeStore(t, s)
+	l, idle := openLog(t, s, "a", persistence.LogOptions{}), openLog(t, s, "b", persistence.LogOptions{})
+	release := g.block(persistence.OpCommit)
+	g.forget()
+	var c collect
+	n := 0
+	put := func(l *persistence.Log) {
+		w := appendOf(l, n, small, 1)
+		w.Done = c.done(n)
+		s.Submit(w)
+		n++
+	}
+	for range 30 {
+		put(l)
+	}
+	<-g.held
+	if got := g.only(segment.OpWrite); len(got) > 0 {
+		t.Fatalf("%d writes to segments while 30 KiB are on their way", len(got))
+	}
+	for range 30 {
+		put(l)
+	}
+	waitForStep(t, g, segment.OpSync, 1)
+	put(idle)
+	release()
+	c.wg.Wait()
+	steps := g.only(segment.OpWrite)
+	if len(steps) == 0 || len(steps) > 27 {
+		t.Errorf("%d writes for 27 batches of a busy log", len(steps))
+	}
+	if !slices.IsSorted(c.got[:n-1]) {
+		t.Errorf("acknowledged in the order %v", c.got)
+	}
+	expect(t, l, seeds(60), func(int) int { return small })
+	g.forget()
+	put(l)
+	c.wg.Wait()
+	if got := g.only(segment.OpWrite); len(got) > 0 {
+		t.Errorf("%v for a small batch of a log that has calmed down", got)
 	}
 }
 

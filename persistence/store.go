@@ -94,6 +94,7 @@ func openBadger(dir string, s *Store) (*badger.DB, error) {
 		WithSyncWrites(true).
 		WithMemTableSize(memtableBytes).
 		WithNumMemtables(2).
+		WithBlockSize(blockBytes).
 		WithValueThreshold(valueMax).
 		WithValueLogFileSize(valueMax).
 		WithNumCompactors(2).

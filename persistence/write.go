@@ -120,6 +120,7 @@ func (s *Store) place(w *Write) {
 		a := &w.Appends[i]
 		a.Base, a.at = a.Log.handed, segment.Place{}
 		a.Log.handed += record.Offset(a.Count)
+		a.Log.flight.Add(int64(len(a.Payload)))
 		binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
 		if int64(a.Log.handed) > s.high.Load() {
 			s.high.Store(int64(a.Log.handed))
@@ -147,7 +148,7 @@ func (s *Store) check(w *Write) error {
 		case len(a.Payload) > payloadMax:
 			return fmt.Errorf("append of %d bytes to %s: %w: at most %d", len(a.Payload), a.Log.name, ErrTooLarge, payloadMax)
 		}
-		w.segs = w.segs || len(a.Payload) > s.opt.Threshold || a.Log.flush.lazy()
+		w.segs = w.segs || len(a.Payload) > s.opt.Threshold || a.Log.flush.lazy() || s.busy(a.Log)
 		w.size += entryBytes
 		inline += len(a.Payload)
 	}
@@ -179,6 +180,13 @@ func (s *Store) check(w *Write) error {
 		return fmt.Errorf("%d changes of %d bytes: %w", n, w.size, ErrTooLarge)
 	}
 	return s.space.check(w)
+}
+
+// busy says that so much of l is on its way that one write and one sync of its
+// segment will take many batches together: that costs less than to carry their
+// bytes through Badger, which writes them three times and holds them in memory.
+func (s *Store) busy(l *Log) bool {
+	return l.flight.Load() > int64(2*s.opt.Threshold)
 }
 
 // enqueue puts w into the order of its logs, or straight before the committer
@@ -296,6 +304,17 @@ func (l *Log) pop() {
 	l.first = l.first.next
 	if l.first == nil {
 		l.last = nil
+	}
+}
+
+// landed notes that the batches of w are not on their way any more.
+func (w *Write) landed() {
+	if w.err != nil {
+		return // it was never on its way
+	}
+	for i := range w.Appends {
+		a := &w.Appends[i]
+		a.Log.flight.Add(-int64(len(a.Payload)))
 	}
 }
 
