@@ -32,7 +32,7 @@ type emitter struct {
 	names   []string // of the interceptors
 	window  chan struct{}
 	stopped context.CancelCauseFunc // ends the run
-	askers  sync.Pool
+	askers  chan *ask.Asker         // free ones
 
 	emitting sync.Mutex // keeps the batches of Emit in order
 	mu       sync.Mutex // one batch at a time through what is below
@@ -46,6 +46,12 @@ type plan struct {
 	required, optional []share
 	dropped            int
 	records            int // of the batch, before anything was dropped
+}
+
+// dropped is how many records a rule left out.
+type dropped struct {
+	rule string
+	n    int
 }
 
 type share struct {
@@ -73,6 +79,14 @@ func (e *emitter) shape(batch *record.Slab) (p *plan, err error) {
 		}
 	}()
 	p = &plan{records: batch.Len()}
+	var rules []dropped
+	defer func() {
+		if err == nil { // else it comes again
+			for _, d := range rules {
+				e.drop(d.rule, d.n)
+			}
+		}
+	}()
 	for i, in := range e.chain {
 		before := batch.Len()
 		if err := in.Intercept(batch); err != nil {
@@ -80,7 +94,7 @@ func (e *emitter) shape(batch *record.Slab) (p *plan, err error) {
 		}
 		p.dropped += before - batch.Len()
 		if n := before - batch.Len(); n > 0 {
-			e.drop("interceptor "+e.names[i], n)
+			rules = append(rules, dropped{"interceptor " + e.names[i], n})
 		}
 	}
 	if batch.Len() == 0 {
@@ -89,7 +103,7 @@ func (e *emitter) shape(batch *record.Slab) (p *plan, err error) {
 	e.selector.choose(batch, &e.routes)
 	if e.routes.dropped > 0 {
 		p.dropped += e.routes.dropped
-		e.drop("selector", e.routes.dropped)
+		rules = append(rules, dropped{"selector", e.routes.dropped})
 	}
 	p.required = e.shares(batch, e.routes.required)
 	p.optional = e.shares(batch, e.routes.optional)
@@ -281,6 +295,9 @@ func copiesOf(shares []share) int {
 func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error {
 	copies, count := copiesOf(shares), len(shares)
 	named := make([]bool, len(e.Channels))
+	for i, c := range e.Channels { // one that is further on already does not lag
+		named[i] = e.stored.has(c.Name(), at)
+	}
 	memory, bytes := 0, 0
 	list := make([]channel.Share, 0, len(shares))
 	for _, s := range shares {
@@ -333,7 +350,7 @@ func (e *emitter) put(ctx context.Context, shares []share, at Checkpoint) error 
 		return nil
 	}
 	a := e.asker()
-	defer e.askers.Put(a)
+	defer e.free(a)
 	err := channel.Put(ctx, a, e.Spec.Store, list, 0, done)
 	if err != nil && tracked {
 		e.flights.abort(seq)
@@ -350,10 +367,35 @@ func (e *emitter) settled(seq uint64) {
 }
 
 func (e *emitter) asker() *ask.Asker {
-	if a, ok := e.askers.Get().(*ask.Asker); ok {
+	select {
+	case a := <-e.askers:
 		return a
+	default:
+		return ask.NewAsker(e.Tree.System())
 	}
-	return ask.NewAsker(e.Tree.System())
+}
+
+// askersMax is how many askers are kept that nobody uses just now.
+const askersMax = 16
+
+func (e *emitter) free(a *ask.Asker) {
+	select {
+	case e.askers <- a:
+	default:
+		a.Close()
+	}
+}
+
+// close ends the askers, all of which are free when the run is over.
+func (e *emitter) close() {
+	for {
+		select {
+		case a := <-e.askers:
+			a.Close()
+		default:
+			return
+		}
+	}
 }
 
 // Store is for sources that cannot read again: it returns when every required
@@ -413,7 +455,7 @@ func (e *emitter) storeOne(ctx context.Context, shares []share) error {
 		return nil
 	}
 	a := e.asker()
-	defer e.askers.Put(a)
+	defer e.free(a)
 	result := make(chan error, 1)
 	if err := channel.Put(ctx, a, e.Spec.Store, list, max(wait, time.Millisecond), func(err error) { result <- err }); err != nil {
 		return err
@@ -439,7 +481,7 @@ func (e *emitter) bestEffort(p *plan) {
 			}
 			e.ledger.arrive(n)
 		})
-		e.askers.Put(a)
+		e.free(a)
 		if err != nil {
 			e.ledger.lose(n, 0)
 			e.drop("optional channel "+c.Name(), 0)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/sluicehq/sluice/actors/ask"
 	"github.com/sluicehq/sluice/actors/channel"
 	"github.com/sluicehq/sluice/actors/source/interceptor"
 	"github.com/sluicehq/sluice/actors/supervise"
@@ -142,7 +143,9 @@ func (s *Spec) once(ctx context.Context, end context.CancelCauseFunc, self *acto
 	e := &emitter{
 		Spec: s, self: self, stored: have, names: s.Settings.List("interceptors"),
 		window: make(chan struct{}, windowMax), stopped: end, chain: chain, selector: selector,
+		askers: make(chan *ask.Asker, askersMax),
 	}
+	defer e.close()
 	err = src.Run(ctx, e)
 	for range windowMax { // every put has been answered
 		e.window <- struct{}{}
