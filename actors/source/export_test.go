@@ -32,7 +32,8 @@ func (f *Flights) Add(pos uint64, open int) uint64 {
 
 // Done settles a share of batch seq.
 func (f *Flights) Done(seq uint64) (settled []uint64) {
-	for _, s := range f.f.done(seq) {
+	f.f.done(seq)
+	for _, s := range f.f.take() {
 		settled = append(settled, s.at.Pos)
 	}
 	return settled
