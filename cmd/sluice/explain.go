@@ -21,8 +21,7 @@ func newExplain() *cobra.Command {
 		Use:   "explain FILE|CODE|KIND",
 		Short: "Say what sluice does with every line of a file, what a code means, or what a kind can be told",
 		Example: `  sluice explain flume.conf
-  sluice explain SL0104
-  sluice explain TAILDIR`,
+  sluice explain SL0104`,
 		Args: cobra.ExactArgs(1),
 	}
 	form := withOutput(cmd)
