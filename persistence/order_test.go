@@ -177,8 +177,10 @@ func TestSmallBatchesOfABusyLogGoIntoItsSegmentInOrder(t *testing.T) {
 	if len(steps) == 0 || len(steps) > 27 {
 		t.Errorf("%d writes for 27 batches of a busy log", len(steps))
 	}
-	if !slices.IsSorted(c.got[:n-1]) {
-		t.Errorf("acknowledged in the order %v", c.got)
+	idleOne := n - 1 // another log's: it may be anywhere in the order
+	busy := slices.DeleteFunc(slices.Clone(c.got), func(i int) bool { return i == idleOne })
+	if !slices.IsSorted(busy) {
+		t.Errorf("acknowledged in the order %v", busy)
 	}
 	expect(t, l, seeds(60), func(int) int { return small })
 	g.forget()
