@@ -91,8 +91,12 @@ func (g *guarded) Receive(ctx actor.Context) {
 }
 
 func (g *guarded) keepStack() {
-	switch r := recover().(type) {
-	case nil:
+	r := recover()
+	if r == nil {
+		return
+	}
+	g.meter.MessageReceived(nil) // the mailbox does not say so of a message that panics
+	switch r.(type) {
 	case *Failure, restartWanted:
 		panic(r)
 	default:
