@@ -14,7 +14,10 @@ type Report struct {
 	Sequence uint64 // of the last transaction
 	Logs     []LogReport
 	Doubts   []Doubt // empty: everything that was promised is there
-	Kept     string  // where Repair put what it replaced
+	// Remarks are ranges in which no records lie though nothing is damaged:
+	// given up in an earlier repair, or lost under a lazy policy.
+	Remarks []Doubt
+	Kept    string // where Repair put what it replaced
 }
 
 // LogReport is one log of a Report.
@@ -123,15 +126,42 @@ func (s *Store) inspectLogs(r Report, w testimony) (Report, error) {
 		}
 		r.Logs = append(r.Logs, lr)
 		r.Doubts = append(r.Doubts, doubts...)
-		if _, err := s.readTail(l); err != nil {
+		t, err := s.readTail(l)
+		if err != nil {
 			var d *ErrDamaged
 			if !errors.As(err, &d) {
 				return r, err
 			}
 			r.Doubts = append(r.Doubts, d.Doubts...)
+			continue
+		}
+		if r.Remarks, err = s.remark(r.Remarks, t, w); err != nil {
+			return r, err
 		}
 	}
 	return r, nil
+}
+
+// remark adds the voids of the log of t, and what it may have lost behind its
+// tail, which the next start will take.
+func (s *Store) remark(rs []Doubt, t *tail, w testimony) ([]Doubt, error) {
+	voids, err := t.log.voids()
+	if err != nil {
+		return rs, err
+	}
+	for _, v := range voids {
+		if v.next > t.log.Start() {
+			rs = append(rs, Doubt{Log: t.log.name, First: v.first, Next: v.next, What: v.why})
+		}
+	}
+	if t.log.flush.lazy() && s.machineStopped(w) {
+		end := t.log.Next()
+		for _, f := range t.frames {
+			end = max(end, f.Base+record.Offset(f.Count))
+		}
+		rs = append(rs, t.log.lazyDoubt(end, w))
+	}
+	return rs, nil
 }
 
 // inspect reads every batch of l.

@@ -43,7 +43,7 @@ func appendEntryKey(b []byte, gid uint32, last record.Offset) []byte {
 
 func entryKey(gid uint32, last record.Offset) []byte { return appendEntryKey(nil, gid, last) }
 
-// voidKey says that no records lie in [base, value).
+// voidKey says that no records lie from base on, up to the offset in its value.
 func voidKey(gid uint32, base record.Offset) []byte {
 	return binary.BigEndian.AppendUint64(logKey(gid, 'v'), uint64(base))
 }

@@ -178,10 +178,7 @@ func (s *Store) recover(old bool, w testimony) error {
 	if err := s.replay(); err != nil {
 		return err
 	}
-	if old && !w.clean && w.boot != s.boot {
-		return s.skipDoubtful(w)
-	}
-	return nil
+	return s.skipDoubtful(w)
 }
 
 // examine looks for what is missing. After a clean stop the sums have said
@@ -245,43 +242,4 @@ func (l *Log) examine(fn func(Entry)) (doubts []Doubt, err error) {
 		from = max(from+1, d.Doubts[0].Next)
 	}
 	return doubts, nil
-}
-
-// doubtSkip is more than any log takes while the witness is being written.
-const doubtSkip = 1 << 24
-
-// skipDoubtful lets lazy logs go on behind every offset that may have been
-// acknowledged before the machine stopped: a cursor, a sequence or a sink may
-// know offsets that the log has lost, and would take new records for old.
-func (s *Store) skipDoubtful(w testimony) error {
-	var done []*Log
-	for _, l := range s.sortedLogs() {
-		if !l.flush.lazy() {
-			continue
-		}
-		done = append(done, l)
-	}
-	for _, l := range done {
-		from, to := l.Next(), l.behindAll(w)
-		s.opt.Log.Warn("the machine stopped under a lazy policy: the newest records may be lost",
-			"log", l.name, "from", int64(from), "to", int64(to)-1)
-		if err := l.skip(from, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// behindAll is an offset that was never handed out.
-func (l *Log) behindAll(w testimony) record.Offset {
-	return max(l.Next(), record.Offset(w.high)) + doubtSkip
-}
-
-// skip gives the offsets [from, to) up for good.
-func (l *Log) skip(from, to record.Offset) error {
-	err := l.s.do(&Write{Sets: []KV{{voidKey(l.gid, from), appendOffset(nil, to)}}})
-	if err == nil {
-		l.setEnd(max(to, l.Next()))
-	}
-	return err
 }

@@ -201,7 +201,12 @@ func (l *Log) lookup(e Entry, buf []byte) (Entry, []byte, error) {
 
 // voids are the ranges in which no records lie: given up, or skipped after
 // doubt. They ascend.
-type voids []span
+type voids []void
+
+type void struct {
+	span
+	why string
+}
 
 type span struct{ first, next record.Offset }
 
@@ -218,10 +223,10 @@ func (v voids) past(at record.Offset) record.Offset {
 func (l *Log) voids() (v voids, err error) {
 	prefix := logKey(l.gid, 'v')
 	err = l.s.scan(prefix, prefix, func(k, value []byte) error {
-		if len(value) != 8 || !bytes.HasPrefix(k, prefix) {
+		if len(value) < 8 || !bytes.HasPrefix(k, prefix) {
 			return fmt.Errorf("log %s: a void range of %d bytes", l.name, len(value))
 		}
-		v = append(v, span{offsetOf(k), offsetOf(value)})
+		v = append(v, void{span{offsetOf(k), offsetOf(value[:8])}, string(value[8:])})
 		return nil
 	})
 	return v, err

@@ -210,18 +210,20 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 	}
 	if high := record.Offset(w.high); s.repair.behind && end < high {
 		s.repair.doubts = append(s.repair.doubts, Doubt{Log: l.name, First: end, Next: high, What: "given up, if there were any"})
+	} else if l.flush.lazy() && s.machineStopped(w) {
+		s.repair.doubts = append(s.repair.doubts, l.lazyDoubt(end, w))
 	}
 	for _, gap := range lost {
 		if known.past(gap.first) >= gap.next {
 			continue
 		}
 		s.repair.doubts = append(s.repair.doubts, Doubt{Log: l.name, First: gap.first, Next: gap.next, What: "given up"})
-		if err := s.do(&Write{Sets: []KV{{voidKey(l.gid, gap.first), appendOffset(nil, gap.next)}}}); err != nil {
+		if err := s.do(&Write{Sets: []KV{voidOf(l.gid, gap, "given up in a repair")}}); err != nil {
 			return err
 		}
 	}
 	l.setEnd(end)
-	if err := l.skip(end, l.behindAll(w)); err != nil {
+	if err := l.skip(end, l.behindAll(w), "skipped by a repair"); err != nil {
 		return err
 	}
 	if v.last.Segment == 0 {

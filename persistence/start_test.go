@@ -99,44 +99,6 @@ func TestFramesBehindADamagedOneNeverComeBack(t *testing.T) {
 	}
 }
 
-// Rule 15: offsets that were acknowledged and lost with the machine are known
-// to cursors and receivers; new records must not get them.
-func TestALazyLogSkipsWhatTheMachineMayHaveLost(t *testing.T) {
-	dir := t.TempDir()
-	boot := func(id string) func(*persistence.Options) {
-		return func(o *persistence.Options) { o.BootID = id }
-	}
-	s := open(t, dir, boot("first"))
-	lazy := openLog(t, s, "lazy", persistence.LogOptions{Flush: persistence.Interval(time.Hour)})
-	always := openLog(t, s, "always", persistence.LogOptions{})
-	submit(t, s, appendOf(always, 0, small, 5))
-	empty := segment.Path(segment.Dir(filepath.Join(dir, "segments"), 1), 1)
-	st, err := os.Stat(empty)
-	if err != nil {
-		t.Fatal(err)
-	}
-	submit(t, s, appendOf(lazy, 0, small, 50))
-	crashed := t.TempDir()
-	copyTree(t, dir, crashed)
-	closeStore(t, s)
-	// The page cache is gone.
-	if err := os.Truncate(segment.Path(segment.Dir(filepath.Join(crashed, "segments"), 1), 1), st.Size()); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, crashed, boot("second"))
-	defer closeStore(t, s)
-	lazy, always = openLog(t, s, "lazy", persistence.LogOptions{}), openLog(t, s, "always", persistence.LogOptions{})
-	if lazy.Next() < 50 {
-		t.Errorf("the lazy log goes on at %d and had acknowledged up to 50", lazy.Next())
-	}
-	if always.Next() != 5 {
-		t.Errorf("the other log goes on at %d, want 5", always.Next())
-	}
-	w := appendOf(lazy, 1, small, 1)
-	submit(t, s, w)
-	expect(t, lazy, []int{1}, func(int) int { return small }) // the gap is known, no damage
-}
-
 // Rule 16.
 func TestWithoutBadgerTheSegmentsTellMost(t *testing.T) {
 	dir := t.TempDir()

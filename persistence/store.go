@@ -30,6 +30,7 @@ type Store struct {
 	seqs     sequences     // the committer's own
 	witness  *witness
 	repair   *repair // in Repair only
+	doubts   []Doubt // of this start
 
 	mu       sync.Mutex
 	logs     map[string]*Log

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/persistence/record"
 	"github.com/sluicehq/sluice/persistence/segment"
 )
 
@@ -24,12 +25,33 @@ type testimony struct {
 	clean      bool // the store was closed
 	boot       [16]byte
 	manifest   manifest
+	ends       []logEnd // of logs with a lazy policy, as many as there is room for
+}
+
+// logEnd says that no offset of log gid from next on was handed out.
+type logEnd struct {
+	gid  uint32
+	next record.Offset
+}
+
+// endOf is what is known of where log gid ended.
+func (w testimony) endOf(gid uint32) record.Offset {
+	for _, e := range w.ends {
+		if e.gid == gid {
+			return e.next
+		}
+	}
+	if len(w.ends) == endsMax {
+		return record.Offset(w.high)
+	}
+	return 0 // the log was made later
 }
 
 const (
 	witnessMagic = 0x534c5754 // "SLWT"
-	witnessSize  = 80
+	witnessHead  = 76
 	witnessSlot  = 4096 // each slot in a block of its own
+	endsMax      = (witnessSlot - witnessHead - 4) / 12
 	// witnessEvery leaves half of the promised 100 ms for the sync.
 	witnessEvery = 50 * time.Millisecond
 )
@@ -45,13 +67,21 @@ func (w testimony) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, w.manifest.crc)
 	b = binary.BigEndian.AppendUint64(b, w.manifest.inode)
 	b = append(b, byte(btoi(w.clean)))
-	b = append(b, make([]byte, witnessSize-4-len(b))...)
+	b = append(b, make([]byte, witnessHead-2-len(b))...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(w.ends)))
+	for _, e := range w.ends {
+		b = binary.BigEndian.AppendUint32(b, e.gid)
+		b = binary.BigEndian.AppendUint64(b, uint64(e.next))
+	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, segment.Table))
 }
 
 func decodeTestimony(b []byte) (w testimony, ok bool) {
-	if len(b) != witnessSize || binary.BigEndian.Uint32(b) != witnessMagic ||
-		crc32.Checksum(b[:witnessSize-4], segment.Table) != binary.BigEndian.Uint32(b[witnessSize-4:]) {
+	if len(b) < witnessHead || binary.BigEndian.Uint32(b) != witnessMagic {
+		return w, false
+	}
+	end := witnessHead + 12*int(binary.BigEndian.Uint16(b[witnessHead-2:]))
+	if len(b) < end+4 || crc32.Checksum(b[:end], segment.Table) != binary.BigEndian.Uint32(b[end:]) {
 		return w, false
 	}
 	w.nextGID = binary.BigEndian.Uint32(b[4:])
@@ -61,6 +91,9 @@ func decodeTestimony(b []byte) (w testimony, ok bool) {
 	copy(w.boot[:], b[32:48])
 	w.manifest = manifest{binary.BigEndian.Uint32(b[48:]), binary.BigEndian.Uint32(b[52:]), binary.BigEndian.Uint64(b[56:])}
 	w.clean = b[64] == 1
+	for at := witnessHead; at < end; at += 12 {
+		w.ends = append(w.ends, logEnd{binary.BigEndian.Uint32(b[at:]), record.Offset(binary.BigEndian.Uint64(b[at+4:]))})
+	}
 	return w, true
 }
 
@@ -74,8 +107,8 @@ func readWitness(dir string) (testimony, error) {
 	}
 	var best testimony
 	found := false
-	for at := 0; at+witnessSize <= len(b) && at <= witnessSlot; at += witnessSlot {
-		if w, ok := decodeTestimony(b[at : at+witnessSize]); ok && (!found || w.generation > best.generation) {
+	for at := 0; at < len(b) && at <= witnessSlot; at += witnessSlot {
+		if w, ok := decodeTestimony(b[at:min(at+witnessSlot, len(b))]); ok && (!found || w.generation > best.generation) {
 			best, found = w, true
 		}
 	}
@@ -88,13 +121,16 @@ func readWitness(dir string) (testimony, error) {
 // witness keeps the testimony up to date: two slots by turns, so that a torn
 // write leaves the other.
 type witness struct {
-	s     *Store
-	f     *os.File
-	mu    sync.Mutex
-	now   testimony
-	dirty chan struct{}
-	quit  chan struct{}
-	done  chan struct{}
+	s   *Store
+	f   *os.File
+	mu  sync.Mutex
+	now testimony
+	// settled: the logs are as they will be; before, the ends are what the run
+	// before has left.
+	settled bool
+	dirty   chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
 }
 
 // start takes over from w and says that the store is open.
@@ -119,7 +155,7 @@ func (s *Store) startWitness(w testimony) error {
 // settle says that all doubt about earlier runs of the machine is dealt with.
 func (w *witness) settle() error {
 	w.mu.Lock()
-	w.now.boot = w.s.boot
+	w.now.boot, w.settled = w.s.boot, true
 	w.mu.Unlock()
 	return w.write(false)
 }
@@ -170,6 +206,12 @@ func (w *witness) write(clean bool) error {
 	defer w.mu.Unlock()
 	w.s.mu.Lock()
 	w.now.nextGID = max(w.now.nextGID, w.s.nextGID)
+	if w.settled {
+		w.now.ends = w.now.ends[:0]
+		for _, l := range w.s.lazies[:min(len(w.s.lazies), endsMax)] {
+			w.now.ends = append(w.now.ends, logEnd{l.gid, l.handed})
+		}
+	}
 	w.s.mu.Unlock()
 	w.now.generation++
 	w.now.sequence = max(w.now.sequence, w.s.sequence.Load())

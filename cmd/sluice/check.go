@@ -14,7 +14,9 @@ func newCheck() *cobra.Command {
 		Use:   "check DIR",
 		Short: "Read a whole store and say whether everything that was promised is there",
 		Long: `Check reads every batch of the store in DIR and its checksum, and changes nothing. The node
-must be stopped. With damage it exits with 74 and says exactly what is in doubt.`,
+must be stopped. With damage it exits with 74 and says exactly what is in doubt. Ranges without records
+that are no damage (lost under a lazy flush policy when the machine stopped, or given up in a
+repair) are named too.`,
 		Example: `  sluice check /var/lib/sluice
   sluice check ~/.flume/sluice/a1 -o json`,
 		Args: cobra.ExactArgs(1),
@@ -43,6 +45,7 @@ type reportJSON struct {
 	Sequence uint64      `json:"sequence"`
 	Logs     []logJSON   `json:"logs"`
 	Doubts   []doubtJSON `json:"doubts"`
+	Remarks  []doubtJSON `json:"remarks"` // ranges without records that are no damage
 	Kept     string      `json:"kept,omitempty"`
 }
 
@@ -63,12 +66,15 @@ type doubtJSON struct {
 
 func writeReport(w io.Writer, form, dir string, r persistence.Report) error {
 	if form == "json" {
-		out := reportJSON{Dir: dir, Sequence: r.Sequence, Logs: []logJSON{}, Doubts: []doubtJSON{}, Kept: r.Kept}
+		out := reportJSON{Dir: dir, Sequence: r.Sequence, Logs: []logJSON{}, Doubts: []doubtJSON{}, Remarks: []doubtJSON{}, Kept: r.Kept}
 		for _, l := range r.Logs {
 			out.Logs = append(out.Logs, logJSON{l.Name, int64(l.Start), int64(l.Next), l.Batches, l.Bytes})
 		}
 		for _, d := range r.Doubts {
 			out.Doubts = append(out.Doubts, doubtJSON{d.Log, int64(d.First), int64(d.Next), d.What})
+		}
+		for _, d := range r.Remarks {
+			out.Remarks = append(out.Remarks, doubtJSON{d.Log, int64(d.First), int64(d.Next), d.What})
 		}
 		return writeJSON(w, out)
 	}
@@ -78,6 +84,9 @@ func writeReport(w io.Writer, form, dir string, r persistence.Report) error {
 	}
 	if err := table(w, "LOG START NEXT RECORDS BATCHES BYTES", rows); err != nil {
 		return err
+	}
+	for _, d := range r.Remarks {
+		fmt.Fprintf(w, "no records: %s\n", d)
 	}
 	for _, d := range r.Doubts {
 		fmt.Fprintf(w, "in doubt: %s\n", d)

@@ -326,6 +326,7 @@ func TestReadinessNamesThePartAndItsReason(t *testing.T) {
 		{"a sink gave up", func() { k.State, k.Reason, k.Failure = agent.Failed, "", "no such class" }, false, "agent/a1/sink/k1", "no such class"},
 		{"a full channel", func() { k.State, k.Failure = agent.Running, ""; n.st.Agents[0].Channels[0].Size = 3 }, true, "agent/a1/channel/c1", "full: 3 of 3 events"},
 		{"an unbalanced ledger", func() { n.st.Agents[0].Channels[0].Size = 1; n.st.Agents[0].Ledger.Unaccounted = 4 }, true, "agent/a1", "4 events unaccounted for"},
+		{"records in doubt", func() { n.st.Agents[0].Ledger.Unaccounted = 0; n.st.Store.InDoubt = []string{"log c1, offsets 5 to 9"} }, true, "store", "log c1, offsets 5 to 9"},
 		{"a full disk", func() { n.st.Agents[0].Ledger.Unaccounted = 0; n.st.Store = admin.StoreStatus{Reason: "no space"} }, false, "store", "no space"},
 		{"stopping", func() { n.st.Store.Writable = true; n.st.Draining = true }, false, "node", "stopping"},
 	} {

@@ -61,6 +61,9 @@ type Status struct {
 type StoreStatus struct {
 	Writable bool   `json:"writable"`
 	Reason   string `json:"reason,omitempty"` // why it is not
+	// InDoubt are the ranges that may have been acknowledged under a lazy flush
+	// policy and were not on disk when the machine stopped before this start.
+	InDoubt []string `json:"inDoubt,omitempty"`
 	// FreeBytes is what the volume has left, 0 where it is not known.
 	FreeBytes int64 `json:"freeBytes,omitempty"`
 }
@@ -127,6 +130,9 @@ func (s Status) Reasons() []Reason {
 	}
 	if !s.Store.Writable {
 		out = append(out, Reason{Part: "store", State: agent.Failed, Reason: s.Store.Reason, Blocks: true})
+	}
+	for _, d := range s.Store.InDoubt {
+		out = append(out, Reason{Part: "store", State: agent.Running, Reason: "records may be lost: " + d})
 	}
 	for _, d := range s.Deployed {
 		if d.ReloadError != "" {

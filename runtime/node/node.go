@@ -226,6 +226,9 @@ func (n *Node) Status() admin.Status {
 	if err := n.store.Writable(); err != nil {
 		s.Store.Writable, s.Store.Reason = false, err.Error()
 	}
+	for _, d := range n.store.Doubts() {
+		s.Store.InDoubt = append(s.Store.InDoubt, d.String())
+	}
 	return s
 }
 
