@@ -122,12 +122,12 @@ func (a *Actor) start() {
 	a.gone = map[uint64]bool{}
 	a.holders = map[string]bool{}
 	a.count = a.kept
+	a.awaitCommits()
 	if a.Log == nil {
 		a.queue, a.marks = a.memoryQueue, a.memoryMarks
 		a.queue.RollbackAll("")
 		a.bytes, a.memory, a.parked = a.keptRoom, a.keptMemory, a.keptParked
 	} else {
-		a.awaitCommits()
 		q, err := restore(a.Spec)
 		if err != nil {
 			panic(err)
@@ -144,8 +144,8 @@ func (a *Actor) start() {
 }
 
 // awaitCommits returns when every commit of the life before is on disk: what it
-// settled must not be offered again. It waits for one commit of the store, and
-// only where a life ended in a panic.
+// settled must not be offered again, and its sinks must find what they kept. It
+// waits for one commit of the store, and only where a life ended in a panic.
 func (a *Actor) awaitCommits() {
 	if a.lives == 1 {
 		return

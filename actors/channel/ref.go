@@ -48,11 +48,33 @@ func (r Ref) Adjust(spec *Spec) {
 	r.system.Root.Send(r.pid, Adjust{spec.Capacity, spec.ByteCapacity, spec.KeepAlive})
 }
 
+// AwaitStart returns when the channel has taken up what it holds, and with it
+// what its sinks have kept, or ctx ends.
+func (r Ref) AwaitStart(ctx context.Context) error {
+	for {
+		once, cancel := context.WithTimeout(ctx, time.Second)
+		_, err := r.Inspect(once)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		select {
+		case <-time.After(goneRetry):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// goneRetry is how long to leave a channel alone that does not answer at all.
+const goneRetry = 50 * time.Millisecond
+
 // Taker takes from a channel for one sink. It belongs to one goroutine.
 type Taker struct {
 	ref    Ref
 	asker  *ask.Asker
 	holder string
+	alive  context.Context // until the channel's actor stops for good
+	end    context.CancelFunc
 
 	cached *record.Slab // the batch read last from the log
 	cachAt record.Offset
@@ -62,13 +84,16 @@ type Taker struct {
 // offered again.
 func (r Ref) Taker(holder string) *Taker {
 	r.system.Root.Send(r.pid, Abandon{holder})
-	return &Taker{ref: r, asker: ask.NewAsker(r.system), holder: holder}
+	t := &Taker{ref: r, asker: ask.NewAsker(r.system), holder: holder}
+	t.alive, t.end = r.spec.tree.While(context.Background(), r.pid.Id)
+	return t
 }
 
 // Close ends the taker. What it took and did not commit is offered again.
 func (t *Taker) Close() {
 	t.ref.system.Root.Send(t.ref.pid, Abandon{t.holder})
 	t.asker.Close()
+	t.end()
 	t.forget()
 }
 
@@ -113,7 +138,7 @@ func (l *Lease) Release() {
 // Take brings up to max records, or nil when there are none. It reads from the
 // log what is not in memory. On an error nothing is leased.
 func (t *Taker) Take(max int) (*Lease, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerMax)
+	ctx, cancel := context.WithTimeout(t.alive, answerMax)
 	defer cancel()
 	taken, err := ask.Try[*Taken](ctx, t.asker, t.ref.pid, &Take{max, t.holder})
 	if err != nil {
@@ -199,6 +224,8 @@ func (t *Taker) Delivered(l *Lease) {
 // Commit settles leases of one life with what the sink must remember, and
 // returns when that is on disk.
 func (r Ref) Commit(ctx context.Context, a *ask.Asker, c *Commit) error {
+	ctx, cancel := r.spec.tree.While(ctx, r.pid.Id)
+	defer cancel()
 	done, err := ask.One[Committed](ctx, a, r.pid, c)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type Spec struct {
 	Log    *persistence.Log // nil: a memory channel
 
 	// ---
+	tree        *supervise.Tree
 	capacity    atomic.Int64 // Capacity, for others to read
 	keepAlive   atomic.Int64 // KeepAlive, for others to read
 	lives       uint64
@@ -54,6 +55,7 @@ type Spawner interface {
 // Spawn starts the channel under the caller.
 func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	spec.cursorKey = persistence.ChannelKey(spec.Agent, spec.Name, "cursor")
+	spec.tree = tree
 	spec.capacity.Store(int64(spec.Capacity))
 	spec.keepAlive.Store(int64(spec.KeepAlive))
 	if spec.Window == 0 {

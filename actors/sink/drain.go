@@ -79,6 +79,9 @@ func (d *drain) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, m := range d.Members {
+		if m.Channel.AwaitStart(ctx) != nil {
+			break
+		}
 		d.members = append(d.members, d.open(m))
 	}
 	for ctx.Err() == nil {

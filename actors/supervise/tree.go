@@ -136,6 +136,24 @@ func (t *Tree) failed(pid *actor.PID, policy Policy, reason any, again func()) (
 	return wait, true
 }
 
+// While is ctx for as long as the actor at path lives: what it was asked and has
+// not answered when it stops, it never answers. cancel must be called.
+func (t *Tree) While(ctx context.Context, path string) (alive context.Context, cancel context.CancelFunc) {
+	p, err := t.find(path)
+	if err != nil {
+		return context.WithCancel(ctx)
+	}
+	alive, end := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-p.gone:
+			end(fmt.Errorf("%w: %s has stopped", ErrNoPart, path))
+		case <-alive.Done():
+		}
+	}()
+	return alive, func() { end(context.Canceled) }
+}
+
 // Note tells that the part at pid waits for the world (Backoff), runs again
 // (Running), has nothing more to do (Done) or cannot go on (Failed), and why.
 func (t *Tree) Note(pid *actor.PID, state State, reason string, retry time.Duration) {
