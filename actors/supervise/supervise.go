@@ -74,6 +74,7 @@ type guarded struct {
 
 // Receive passes every message on to the inner actor.
 func (g *guarded) Receive(ctx actor.Context) {
+	defer g.meter.worked(time.Now())
 	defer g.keepStack()
 	switch m := ctx.Message().(type) {
 	case *actor.Started:

@@ -41,6 +41,8 @@ type Part struct {
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Mailbox  int64     `json:"mailbox"` // messages waiting
 	Messages int64     `json:"messages"`
+	// Busy is how long the actor has worked on its messages.
+	Busy time.Duration `json:"busy"`
 }
 
 // Tree knows every actor of a node. It is safe for all goroutines.
@@ -185,6 +187,7 @@ func (t *Tree) Parts(path string) []Part {
 		if path == "" || id == path || strings.HasPrefix(id, path+"/") {
 			view := p.Part
 			view.Mailbox, view.Messages = p.meter.waiting.Load(), p.meter.received.Load()
+			view.Busy = time.Duration(p.meter.busy.Load())
 			list = append(list, view)
 		}
 	}
@@ -237,7 +240,9 @@ func (t *Tree) find(path string) (*part, error) {
 }
 
 // meter counts what goes through a mailbox.
-type meter struct{ waiting, received atomic.Int64 }
+type meter struct{ waiting, received, busy atomic.Int64 }
+
+func (m *meter) worked(since time.Time) { m.busy.Add(int64(time.Since(since))) }
 
 func (m *meter) MailboxStarted()   {}
 func (m *meter) MailboxEmpty()     {}

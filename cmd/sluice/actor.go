@@ -64,14 +64,59 @@ func writeTree(w io.Writer, tree admin.ActorNode) error {
 			why += fmt.Sprintf(" (again in %s)", max(time.Until(n.RetryAt), 0).Round(100*time.Millisecond))
 		}
 		rows = append(rows, []string{strings.Repeat("  ", depth) + n.Name, n.Kind, string(n.State),
-			ago(n.Since), fmt.Sprint(n.Restarts), fmt.Sprint(n.Mailbox), firstLine(why)})
+			ago(n.Since), fmt.Sprint(n.Restarts), fmt.Sprint(n.Mailbox), orDash(n.Path), firstLine(why)})
 	})
-	return table(w, "ACTOR KIND STATE SINCE RESTARTS MAILBOX REASON", rows)
+	return table(w, "ACTOR KIND STATE SINCE RESTARTS MAILBOX PATH REASON", rows)
 }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
+}
+
+// findActor is the path of the one actor that name means.
+func findActor(ctx context.Context, c *admin.Client, name string) (string, error) {
+	tree, err := c.ActorTree(ctx)
+	if err != nil {
+		return "", err
+	}
+	return actorPath(tree, name)
+}
+
+// actorPath is the path in tree that is name or ends with it: agent/a1/sink/k1
+// is also a1/sink/k1, a1/k1, sink/k1 and k1, where no other is.
+func actorPath(tree admin.ActorNode, name string) (string, error) {
+	if _, ok := tree.Find(name); ok && name != "" {
+		return name, nil
+	}
+	var meant, all []string
+	tree.Walk(func(n admin.ActorNode, _ int) {
+		if n.Path == "" {
+			return // the node itself
+		}
+		all = append(all, n.Path)
+		if isCalled(n.Path, name) {
+			meant = append(meant, n.Path)
+		}
+	})
+	switch len(meant) {
+	case 1:
+		return meant[0], nil
+	case 0:
+		return "", fmt.Errorf("actor %s: %w; there are: %s", name, admin.ErrNotFound, orDash(strings.Join(all, ", ")))
+	}
+	return "", &usageError{fmt.Errorf("actor %s may be any of %s", name, strings.Join(meant, ", "))}
+}
+
+func isCalled(path, name string) bool {
+	if name == "" {
+		return false
+	}
+	if strings.HasSuffix(path, "/"+name) {
+		return true
+	}
+	parts := strings.Split(path, "/") // agent, its name, sink, its name
+	return len(parts) == 4 && name == parts[1]+"/"+parts[3]
 }
 
 func newActorInspect() *cobra.Command {
@@ -88,7 +133,11 @@ func newActorInspect() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		n, err := c.InspectActor(cmd.Context(), args[0])
+		path, err := findActor(cmd.Context(), c, args[0])
+		if err != nil {
+			return err
+		}
+		n, err := c.InspectActor(cmd.Context(), path)
 		if err != nil {
 			return err
 		}
@@ -138,13 +187,17 @@ func newDisturb(verb, short string, do func(*admin.Client, context.Context, stri
 		if err != nil {
 			return err
 		}
-		if err := do(c, cmd.Context(), args[0]); err != nil {
+		path, err := findActor(cmd.Context(), c, args[0])
+		if err != nil {
+			return err
+		}
+		if err := do(c, cmd.Context(), path); err != nil {
 			return err
 		}
 		if *form == "json" {
-			return writeJSON(cmd.OutOrStdout(), map[string]string{verb: args[0]})
+			return writeJSON(cmd.OutOrStdout(), map[string]string{verb: path})
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: done; `sluice actor tree` shows it come back\n", verb, args[0])
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: done; `sluice actor tree` shows it come back\n", verb, path)
 		return err
 	}
 	return cmd

@@ -66,6 +66,9 @@ func (f *nodeFlags) read() (config.Node, error) {
 // runProcess starts a node, deploys the definitions and runs until it is told
 // to stop.
 func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
 	p, err := startProcess(o)
 	if err != nil {
 		return err
@@ -85,9 +88,7 @@ func runProcess(ctx context.Context, o processOptions, defs ...admin.Definition)
 		}
 	}
 	// Whoever hears that the process is ready may tell it to stop at once.
-	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	p.ready()
 	return p.wait(ctx, signals)
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -148,13 +147,16 @@ func (p *process) ready() {
 	notifySystemd("READY=1")
 }
 
-// wait runs until a signal, the end of ctx or the death of the node, and then
-// stops: sources first, then what the sinks can still deliver. A second signal
-// stops at once.
-func (p *process) wait(ctx context.Context, signals chan os.Signal) error {
-	signal.Notify(signals, os.Interrupt)
+// wait runs until a signal, and then stops: sources first, then what the sinks
+// can still deliver. A second signal stops at once. After a Ctrl-C the exit code
+// says so, as shells expect it; a service manager's SIGTERM ends well.
+func (p *process) wait(ctx context.Context, signals <-chan os.Signal) error {
 	if ctx.Err() != nil { // interrupted while starting
-		return p.drain(signals)
+		select {
+		case <-signals:
+		default:
+		}
+		return p.drain(signals, os.Interrupt)
 	}
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackground()
@@ -165,24 +167,24 @@ func (p *process) wait(ctx context.Context, signals chan os.Signal) error {
 			p.deploys.Watch(background, p.o.reload)
 		}
 	}()
-	for s := range signals {
-		if s != syscall.SIGHUP {
-			break
-		}
+	s := <-signals
+	for ; s == syscall.SIGHUP; s = <-signals {
 		p.remark("reading the files again")
 		p.deploys.ReloadAll(background)
 	}
+	p.remark("draining: sources stop, sinks deliver; %s; again to stop now", heldWords(p.node.Status()))
 	endBackground()
 	<-watched
-	return p.drain(signals)
+	return p.drain(signals, s)
 }
 
 // nowMax is how long stopping at once may take to be orderly.
 const nowMax = time.Second
 
-// drain ends the process in order.
-func (p *process) drain(signals <-chan os.Signal) error {
+// drain ends the process in order, because of the signal why.
+func (p *process) drain(signals <-chan os.Signal, why os.Signal) error {
 	notifySystemd("STOPPING=1")
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.config.Drain)
 	defer cancel()
 	drained := make(chan error, 1)
@@ -193,14 +195,16 @@ func (p *process) drain(signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-drained:
-			if now != nil {
+			p.stopped(began, ctx.Err())
+			if now != nil || why == os.Interrupt {
 				return errors.Join(&exitError{exitInterrupted, nil}, err)
 			}
 			return err
 		case <-now:
+			p.stopped(began, ctx.Err())
 			return &exitError{exitInterrupted, nil}
 		case <-tell.C:
-			p.remark("draining: %s; a second Ctrl-C stops now", heldWords(p.node.Status()))
+			p.remark("draining: %s; again to stop now", heldWords(p.node.Status()))
 		case s := <-signals:
 			if s != syscall.SIGHUP && now == nil {
 				p.remark("stopping before everything is delivered; what durable channels hold stays on disk")
@@ -211,7 +215,16 @@ func (p *process) drain(signals <-chan os.Signal) error {
 	}
 }
 
-// heldWords says what the channels still hold: "312 events left in c1".
+// stopped is the last line of a process; cut is why draining ended early.
+func (p *process) stopped(began time.Time, cut error) {
+	end := ""
+	if errors.Is(cut, context.DeadlineExceeded) {
+		end = fmt.Sprintf(", with events left after %s (--drain); what durable channels hold stays on disk", p.o.config.Drain)
+	}
+	p.remark("stopped after %d ms%s", time.Since(began).Milliseconds(), end)
+}
+
+// heldWords says what the channels still hold: "312 events held in c1".
 func heldWords(st admin.Status) string {
 	n := int64(0)
 	var where []string
@@ -224,9 +237,9 @@ func heldWords(st admin.Status) string {
 		}
 	}
 	if n == 0 {
-		return "no events left"
+		return "no events held"
 	}
-	return fmt.Sprintf("%d events left in %s", n, strings.Join(where, ", "))
+	return fmt.Sprintf("%d events held in %s", n, strings.Join(where, ", "))
 }
 
 // stop ends the node, and then what shows it: until the end the API says that

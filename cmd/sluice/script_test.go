@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func TestTheCommandsDoWhatTheScriptsSay(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "await": await, "get": get, "append": appendTo, "count": count, "refused": refused, "up": up, "runs": running, "settled": settled, "held": held, "draining": draining,
+			"term": signalTo(syscall.SIGTERM), "hup": signalTo(syscall.SIGHUP),
 		},
 	})
 }
@@ -50,6 +52,20 @@ func until(ts *testscript.TestScript, what string, try func() bool) {
 		case <-end:
 			ts.Fatalf("30 s and not yet: %s", what)
 		}
+	}
+}
+
+// signalTo is a command that takes DIR, and sends s to the node with its store there.
+func signalTo(s syscall.Signal) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 {
+			ts.Fatalf("usage: term|hup DIR")
+		}
+		c, err := admin.NewClient(ts.MkAbs(args[0]))
+		ts.Check(err)
+		st, err := c.Status(context.Background())
+		ts.Check(err)
+		ts.Check(syscall.Kill(st.PID, s))
 	}
 }
 

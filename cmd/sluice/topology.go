@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -80,7 +81,7 @@ func newTopologyDescribe() *cobra.Command {
 		}
 		found := describe(st, args)
 		if len(args) == 1 && len(found) == 0 {
-			return fmt.Errorf("topology %q: %w; deployed: %s", args[0], admin.ErrNotFound, deployedNames(st))
+			return notDeployed(cmd.Context(), c, args[0])
 		}
 		if *form == "json" {
 			return writeJSON(cmd.OutOrStdout(), found)
@@ -116,12 +117,17 @@ func describe(st admin.Status, names []string) []description {
 	return found
 }
 
-func deployedNames(st admin.Status) string {
+// notDeployed is the error about a name under which nothing runs.
+func notDeployed(ctx context.Context, c *admin.Client, name string) error {
+	all, err := c.Topologies(ctx)
+	if err != nil {
+		return err
+	}
 	var names []string
-	for _, d := range st.Deployed {
+	for _, d := range all {
 		names = append(names, d.Name)
 	}
-	return orDash(strings.Join(names, ", "))
+	return fmt.Errorf("topology %q: %w; deployed: %s", name, admin.ErrNotFound, orDash(strings.Join(names, ", ")))
 }
 
 func writeDescription(w io.Writer, d description) error {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/runtime/admin"
 )
 
 func newUndeploy() *cobra.Command {
@@ -22,7 +25,11 @@ can, then the channels close. What a durable channel still holds stays on disk.`
 		if err != nil {
 			return err
 		}
-		if err := c.Undeploy(cmd.Context(), args[0]); err != nil {
+		err = c.Undeploy(cmd.Context(), args[0])
+		if errors.Is(err, admin.ErrNotFound) {
+			return notDeployed(cmd.Context(), c, args[0])
+		}
+		if err != nil {
 			return err
 		}
 		if *form == "json" {

@@ -40,7 +40,12 @@ var (
 	insecure  = desc("sluice_insecure", "1 when the node was started with --insecure-public.", "node")
 	writable  = desc("sluice_store_writable", "0 when the store refuses writes.", "node")
 	freeBytes = desc("sluice_store_free_bytes", "What the store's volume has left.", "node")
-	reloaded  = desc("sluice_config_reload_success", "0 when the latest form of a topology was refused.", "node", "topology")
+
+	badgerTables    = desc("sluice_badger_tables", "Sorted tables of the store.", "node")
+	badgerMemtables = desc("sluice_badger_memtables", "Write-ahead files of what is not in tables yet.", "node")
+	badgerBytes     = desc("sluice_badger_size_bytes", "What the files of the store's Badger take, by part: table, memtable, value_log.", "node", "part")
+
+	reloaded = desc("sluice_config_reload_success", "0 when the latest form of a topology was refused.", "node", "topology")
 
 	partUp       = desc("sluice_component_up", "1 when the component runs.", onPart...)
 	partRestarts = desc("sluice_component_restarts_total", "How often it was started anew after a failure.", onPart...)
@@ -72,6 +77,7 @@ var (
 	ledgerEvents  = desc("sluice_ledger_events", "Where the events of an agent are, by account.", "node", "agent", "account")
 	unaccounted   = desc("sluice_ledger_unaccounted_events", "Must be 0: events that no account explains.", "node", "agent", "component")
 	actorMailbox  = desc("sluice_actor_mailbox_depth", "Messages waiting, by kind of actor.", "node", "kind")
+	actorTime     = desc("sluice_actor_processing_seconds", "Time spent on messages, and how many there were, by kind of actor.", "node", "kind")
 	actorRestarts = desc("sluice_actor_restarts_total", "Restarts after failures, by kind of actor.", "node", "kind")
 )
 
@@ -93,21 +99,19 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if st.Store.FreeBytes > 0 {
 		m.gauge(freeBytes, float64(st.Store.FreeBytes), st.Node)
 	}
+	b := st.Store.Badger
+	m.gauge(badgerTables, float64(b.Tables), st.Node)
+	m.gauge(badgerMemtables, float64(b.Memtables), st.Node)
+	for part, bytes := range map[string]int64{"table": b.TableBytes, "memtable": b.MemtableBytes, "value_log": b.ValueLogBytes} {
+		m.gauge(badgerBytes, float64(bytes), st.Node, part)
+	}
 	for _, d := range st.Deployed {
 		m.gauge(reloaded, truth(d.ReloadError == ""), st.Node, d.Name)
 	}
 	for _, a := range st.Agents {
 		m.agent(st.Node, a)
 	}
-	waiting, restarts := map[string]float64{}, map[string]int64{}
-	c.tree().Walk(func(n ActorNode, _ int) {
-		waiting[n.Kind] += float64(n.Mailbox)
-		restarts[n.Kind] += n.Restarts
-	})
-	for kind, n := range waiting {
-		m.gauge(actorMailbox, n, st.Node, kind)
-		m.counter(actorRestarts, restarts[kind], st.Node, kind)
-	}
+	m.actors(st.Node, c.tree())
 }
 
 // meter sends metrics under the labels it was given.
@@ -121,7 +125,32 @@ func (m meter) counter(d *prometheus.Desc, v int64, labels ...string) {
 	m.to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 }
 
-func (m meter) byReason(d *prometheus.Desc, counts map[string]int64, labels []string) {
+// actors adds up the tree by kind.
+func (m meter) actors(node string, tree ActorNode) {
+	kinds := map[string]ActorNode{}
+	tree.Walk(func(n ActorNode, _ int) {
+		sum := kinds[n.Kind]
+		sum.Mailbox += n.Mailbox
+		sum.Restarts += n.Restarts
+		sum.Messages += n.Messages
+		sum.BusySeconds += n.BusySeconds
+		kinds[n.Kind] = sum
+	})
+	for kind, sum := range kinds {
+		m.gauge(actorMailbox, float64(sum.Mailbox), node, kind)
+		m.counter(actorRestarts, sum.Restarts, node, kind)
+		m.to <- prometheus.MustNewConstSummary(actorTime, uint64(sum.Messages), sum.BusySeconds, nil, node, kind)
+	}
+}
+
+// byReason counts by reason. The usual ones are there from the start, with 0: a
+// rate over a series that appears with its first count misses that one.
+func (m meter) byReason(d *prometheus.Desc, counts map[string]int64, labels []string, usual ...string) {
+	for _, reason := range usual {
+		if _, ok := counts[reason]; !ok {
+			m.counter(d, 0, append(labels[:len(labels):len(labels)], reason)...)
+		}
+	}
 	for reason, n := range counts {
 		m.counter(d, n, append(labels[:len(labels):len(labels)], reason)...)
 	}
@@ -164,7 +193,7 @@ func (m meter) source(on []string, s agent.SourceStatus) {
 	m.byReason(sourceFailed, map[string]int64{
 		"read": n.EventReadFail, "channel": n.ChannelWriteFail, "processing": n.GenericProcessingFail,
 	}, on)
-	m.byReason(dropped, s.Dropped, on)
+	m.byReason(dropped, s.Dropped, on, "selector")
 }
 
 func (m meter) channel(on []string, c agent.ChannelStatus) {
@@ -184,8 +213,8 @@ func (m meter) sink(on []string, k agent.SinkStatus) {
 	m.counter(sinkAttempted, k.Counts.EventDrainAttempt, on...)
 	m.counter(sinkBytes, k.Counts.BytesWrote, on...)
 	m.counter(sinkTimeless, k.Counts.TimestampMissing, on...)
-	m.byReason(sinkFailed, k.Failed, on)
-	m.byReason(deadLetters, k.DeadLetters, on)
+	m.byReason(sinkFailed, k.Failed, on, "delivery")
+	m.byReason(deadLetters, k.DeadLetters, on, "undeliverable")
 }
 
 func truth(b bool) float64 {

@@ -65,23 +65,35 @@ type StoreStatus struct {
 	// policy and were not on disk when the machine stopped before this start.
 	InDoubt []string `json:"inDoubt,omitempty"`
 	// FreeBytes is what the volume has left, 0 where it is not known.
-	FreeBytes int64 `json:"freeBytes,omitempty"`
+	FreeBytes int64  `json:"freeBytes,omitempty"`
+	Badger    Badger `json:"badger"`
+}
+
+// Badger is what the files of the store's Badger are and take.
+type Badger struct {
+	Tables        int   `json:"tables"`
+	Memtables     int   `json:"memtables"`
+	TableBytes    int64 `json:"tableBytes"`
+	MemtableBytes int64 `json:"memtableBytes"`
+	ValueLogBytes int64 `json:"valueLogBytes"`
 }
 
 // ActorNode is an actor in the supervision tree.
 type ActorNode struct {
-	Name     string      `json:"name"` // the last part of its path
-	Path     string      `json:"path"`
-	Kind     string      `json:"kind"` // node, agent, source, channel, sink, …
-	State    agent.State `json:"state"`
-	Reason   string      `json:"reason,omitempty"`
-	Since    time.Time   `json:"since"`
-	Restarts int64       `json:"restarts"`
-	Failure  string      `json:"failure,omitempty"`  // the last one
-	FailedAt time.Time   `json:"failedAt,omitzero"`  // when it was
-	RetryAt  time.Time   `json:"retryAt,omitzero"`   // when it comes back, in BACKOFF
-	Mailbox  int         `json:"mailbox"`            // messages waiting
-	Children []ActorNode `json:"children,omitempty"` // in order of name
+	Name        string      `json:"name"` // the last part of its path
+	Path        string      `json:"path"`
+	Kind        string      `json:"kind"` // node, agent, source, channel, sink, …
+	State       agent.State `json:"state"`
+	Reason      string      `json:"reason,omitempty"`
+	Since       time.Time   `json:"since"`
+	Restarts    int64       `json:"restarts"`
+	Failure     string      `json:"failure,omitempty"`  // the last one
+	FailedAt    time.Time   `json:"failedAt,omitzero"`  // when it was
+	RetryAt     time.Time   `json:"retryAt,omitzero"`   // when it comes back, in BACKOFF
+	Mailbox     int         `json:"mailbox"`            // messages waiting
+	Messages    int64       `json:"messages"`           // taken from it so far
+	BusySeconds float64     `json:"busySeconds"`        // spent on them
+	Children    []ActorNode `json:"children,omitempty"` // in order of name
 }
 
 // Walk calls fn for a and everything below it, parents first.

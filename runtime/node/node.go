@@ -229,6 +229,11 @@ func (n *Node) Status() admin.Status {
 	for _, d := range n.store.Doubts() {
 		s.Store.InDoubt = append(s.Store.InDoubt, d.String())
 	}
+	figures, err := n.store.Figures()
+	if err != nil {
+		n.opt.Log.Warn("the store's sizes are not known", "err", err)
+	}
+	s.Store.FreeBytes, s.Store.Badger = figures.Free, admin.Badger(figures.Badger)
 	return s
 }
 
@@ -263,7 +268,7 @@ func actorNode(p supervise.Part) admin.ActorNode {
 	node := admin.ActorNode{
 		Name: p.Path[strings.LastIndexByte(p.Path, '/')+1:], Path: p.Path, Kind: p.Kind, State: agent.State(p.State),
 		Since: p.Since, Restarts: int64(p.Restarts), Failure: p.Reason, FailedAt: p.FailedAt, RetryAt: p.RetryAt,
-		Mailbox: int(p.Mailbox),
+		Mailbox: int(p.Mailbox), Messages: p.Messages, BusySeconds: p.Busy.Seconds(),
 	}
 	if p.State == supervise.Backoff || p.State == supervise.Failed {
 		node.Reason = p.Reason
