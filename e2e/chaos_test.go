@@ -86,7 +86,11 @@ func TestOnlyTheKilledPartComesBackAndTheLedgerBalances(t *testing.T) {
 			}
 			l.mustBalance(n)
 			t.Logf("balanced after %v", time.Since(l.began).Round(time.Millisecond))
+			from := time.Now()
 			l.mustBeWhole(l.finish(n))
+			if took := time.Since(from); took > 10*time.Second {
+				t.Errorf("stopping took %v\n%s", took, n.messages())
+			}
 		})
 	}
 }

@@ -34,7 +34,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 
 // start begins a run in a goroutine of its own, which may block.
 func (a *Actor) start(ctx actor.Context) {
-	if a.halted {
+	if a.halted || a.run != nil { // a timer of the life before may still ask for a run
 		return
 	}
 	a.retry = nil

@@ -55,7 +55,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 // start begins a run in a goroutine of its own: it may block for as long as it
 // likes, and the actor stays able to stop it.
 func (a *Actor) start(ctx actor.Context) {
-	if a.halted {
+	if a.halted || a.run != nil { // a timer of the life before may still ask for a run
 		return
 	}
 	a.source, a.retry = nil, nil
