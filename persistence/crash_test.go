@@ -58,14 +58,22 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyMoment(t *testing.T
 
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) {
 	rnd := random(t)
-	ops := []string{segment.OpWrite, segment.OpSync, segment.OpCreate, segment.OpDir, persistence.OpCommit, persistence.OpWitness}
+	ops := []string{segment.OpWrite, segment.OpSync, segment.OpCreate, segment.OpDir, segment.OpUnlink, persistence.OpCommit, persistence.OpWitness}
 	for _, op := range ops {
 		t.Run(op, func(t *testing.T) {
 			dir := t.TempDir()
 			var all []ack
+			kills := 0
 			for round := range count(1, 40) {
 				n := 1 + rnd.IntN(map[string]int{persistence.OpWitness: 3, segment.OpCreate: 8, segment.OpDir: 8}[op]+20*btoi(op == segment.OpWrite || op == segment.OpSync || op == persistence.OpCommit)+1)
-				acks, _ := startWriter(t, childSettings{dir: dir, first: round * 500, writes: 500, kill: fmt.Sprintf("%s:%d", op, n), lazy: true}, func(int, *os.Process) {})
+				writes := 500
+				if op == segment.OpUnlink {
+					writes, n = 3000, 1+n%3 // segments go four times a second
+				}
+				acks, crashed := startWriter(t, childSettings{
+					dir: dir, first: round * 3000, writes: writes, kill: fmt.Sprintf("%s:%d", op, n), lazy: true, trim: op == segment.OpUnlink,
+				}, func(int, *os.Process) {})
+				kills += btoi(crashed)
 				all = append(all, acks...)
 				s := open(t, dir)
 				verify(t, s, all)
@@ -73,6 +81,9 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) 
 				if t.Failed() {
 					t.Fatalf("round %d, killed before %s number %d", round, op, n)
 				}
+			}
+			if kills == 0 {
+				t.Errorf("never came to %s", op)
 			}
 		})
 	}

@@ -66,6 +66,9 @@ func (s *Store) readTail(l *Log) (*tail, error) {
 	t := &tail{log: l, pos: pos}
 	next, term := l.handed, uint64(0)
 	at := pos
+	if pos.Segment > l.segs.Last() {
+		return nil, l.damaged(next, next, l.segs.Path(pos.Segment)+" is missing")
+	}
 	for _, info := range l.segs.Segments() {
 		if info.ID < pos.Segment {
 			continue

@@ -141,6 +141,32 @@ func TestWithoutBadgerTheSegmentsTellMost(t *testing.T) {
 	}
 }
 
+// No entry points into a segment that was just begun; without it the next
+// append would end the node.
+func TestAMissingNewestSegmentIsDamageAlsoWhenItHeldNoBatch(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	openLog(t, s, "a", persistence.LogOptions{})
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	path := segment.Path(segment.Dir(filepath.Join(crashed, "segments"), 1), 1)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tryOpen(t, crashed)
+	var d *persistence.ErrDamaged
+	if !errors.As(err, &d) || !strings.Contains(err.Error(), path+" is missing") {
+		t.Fatalf("open: %v", err)
+	}
+	if _, err := persistence.Repair(crashed, true, persistence.Options{Log: quiet, MinFree: 1 << 20}); err != nil {
+		t.Fatalf("repair: %v", err)
+	}
+	s = open(t, crashed)
+	defer closeStore(t, s)
+	submit(t, s, appendOf(openLog(t, s, "a", persistence.LogOptions{}), 0, large, 1))
+}
+
 // A lost middle can hide behind a newest end: Badger cuts each memtable's log
 // by itself. Rule 10: the numbers of the transactions show it.
 func TestAGapInTheTransactionsIsDamage(t *testing.T) {
