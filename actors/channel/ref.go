@@ -235,6 +235,8 @@ func (r Ref) Commit(ctx context.Context, a *ask.Asker, c *Commit) error {
 
 // Keep stores what a sink must remember and returns when it is on disk.
 func (r Ref) Keep(ctx context.Context, state []persistence.KV) error {
+	ctx, cancel := r.spec.tree.While(ctx, r.pid.Id)
+	defer cancel()
 	done, err := ask.For[Committed](ctx, r.system, r.pid, Keep{state})
 	if err != nil {
 		return err
