@@ -194,7 +194,7 @@ func (p *sinkPart) add(g *Agent, next *topologies.Agent, c *topologies.Component
 	if p.spec == nil {
 		p.spec = &sink.Spec{
 			Agent: g.name, Name: c.Name, Compat: next.Compat, Store: g.env.Store, Tree: g.env.Tree,
-			Log:         g.env.Log.With("agent", g.name, "sink", c.Name),
+			Log:         g.env.Log.With("agent", g.name),
 			Fatal:       g.env.Fatal,
 			DeadLetters: filepath.Join(g.env.Dir, "dead-letters", g.name, c.Name+".jsonl"),
 		}

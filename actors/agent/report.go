@@ -132,6 +132,13 @@ func sinkStatus(p sinkPart, m *sink.Member, kind string, tree supervise.Part) Si
 		EventWriteFail: c.EventWriteFail.Load(), ChannelReadFail: c.ChannelReadFail.Load(), BytesWrote: c.BytesWrote.Load(),
 		TimestampMissing: c.TimestampMissing.Load(),
 	}}
+	// The tree knows one actor; each of a group's sinks has troubles of its own.
+	if t := m.Trouble(); t != nil && (st.State == Running || st.State == Backoff) {
+		if st.State == Running {
+			st.Since = t.Since
+		}
+		st.State, st.Reason, st.Failure = Backoff, t.Reason, t.Reason
+	}
 	if n := c.EventWriteFail.Load(); n > 0 {
 		st.Failed = map[string]int64{"delivery": n}
 	}

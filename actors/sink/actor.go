@@ -56,14 +56,14 @@ func (a *Actor) ended(ctx actor.Context, m ended) {
 	switch {
 	case a.halted:
 		if m.err != nil {
-			a.Log.Warn("sink ended with an error", "err", m.err)
+			a.Log.Warn("sink ended with an error", "sink", a.Name, "err", m.err)
 		}
 		a.answerHalts(ctx)
 	case m.reason != nil:
 		panic(&supervise.Failure{Reason: m.reason, Stack: m.stack})
 	case errors.Is(m.err, errUnsynced):
 		a.halted = true
-		a.Log.Error("sink failed for good", "err", m.err)
+		a.Log.Error("sink failed for good", "sink", a.Name, "err", m.err)
 		a.Tree.Note(ctx.Self(), supervise.Failed, m.err.Error(), 0)
 	default:
 		a.rerun(ctx, m)
@@ -76,7 +76,7 @@ func (a *Actor) rerun(ctx actor.Context, m ended) {
 	}
 	wait := min(rerunMin<<min(a.failed, 10), rerunMax)
 	a.failed++
-	a.Log.Warn("sink failed", "err", m.err, "retry", wait)
+	a.Log.Warn("sink failed", "sink", a.Name, "err", m.err, "retry", wait)
 	a.Tree.Note(ctx.Self(), supervise.Backoff, m.err.Error(), wait)
 	system, self := ctx.ActorSystem(), ctx.Self()
 	a.retry = time.AfterFunc(wait, func() { system.Root.Send(self, again{}) })

@@ -36,6 +36,7 @@ type outlet struct {
 	taker   *channel.Taker
 	every   time.Duration // between two commits
 	pending uncommitted
+	letters [][]byte // of the batch being delivered: lines for the dead letters
 	commits chan uncommitted
 	done    sync.WaitGroup
 	failed  error // of a commit; read after done
@@ -84,6 +85,12 @@ func (d *drain) run(ctx context.Context) (err error) {
 		}
 		d.members = append(d.members, d.open(m))
 	}
+	for _, i := range d.proc.unused() {
+		d.Log.Warn("sink is never used: another one of its group has the same priority", "sink", names[i], "group", d.Name)
+	}
+	for i, o := range d.members {
+		d.ready(i, o) // so that what is wrong shows before the first record
+	}
 	for ctx.Err() == nil {
 		i, ok, retryAt := d.proc.next(time.Now())
 		if !ok {
@@ -101,6 +108,7 @@ func (d *drain) run(ctx context.Context) (err error) {
 }
 
 func (d *drain) open(m *Member) *outlet {
+	m.trouble.Store(nil) // of an earlier run
 	o := &outlet{Member: m, d: d, taker: m.Channel.Taker(m.Name), commits: make(chan uncommitted, 1)}
 	o.done.Add(1)
 	go func() {
@@ -117,15 +125,13 @@ func (o *outlet) make() error {
 		return err
 	}
 	o.sink, err = New(o.Settings, Env{
-		Log: o.d.Log, Agent: o.d.Agent, Name: o.Name, Compat: o.d.Compat, State: state, Replays: o.Replays,
+		Log: o.d.Log.With("sink", o.Name), Agent: o.d.Agent, Name: o.Name, Compat: o.d.Compat, State: state, Replays: o.Replays,
 		Counters: &o.Counters, crashed: func(c *crash) { o.d.end(c) },
 		Keep: func(ctx context.Context, s State) error {
 			return o.Channel.Keep(ctx, o.d.keys(o.Name, s))
 		},
 		DeadLetter: func(batch *record.Slab, i int, code, reason string) {
-			o.d.dead.add(o.Name, batch, i, code, reason)
-			o.Counters.DeadLetters.Add(1)
-			o.pending.dead++
+			o.letters = append(o.letters, newDeadLetter(o.Name, batch, i, code, reason))
 		},
 	})
 	if err != nil {
@@ -146,13 +152,8 @@ func (o *outlet) make() error {
 // turn lets sink i deliver one batch, or waits until there is one.
 func (d *drain) turn(ctx context.Context, i int) error {
 	o := d.members[i]
-	if o.sink == nil {
-		if err := o.make(); err != nil {
-			o.sink = nil
-			o.Counters.ConnectionFailed.Add(1)
-			d.failed(i, fmt.Errorf("start sink %s: %w", o.Name, err))
-			return nil
-		}
+	if !d.ready(i, o) {
+		return nil
 	}
 	l, err := o.taker.Take(o.Batch)
 	if err != nil {
@@ -170,11 +171,10 @@ func (d *drain) turn(ctx context.Context, i int) error {
 	if !o.Channel.Durable() {
 		batch.First = -1
 	}
-	before := o.pending.dead
+	o.letters = o.letters[:0]
 	err = o.sink.Deliver(ctx, &batch)
 	l.Release()
 	if err != nil {
-		o.pending.dead = before
 		o.taker.Rollback(l)
 		if ctx.Err() == nil {
 			o.Counters.EventWriteFail.Add(1)
@@ -182,16 +182,41 @@ func (d *drain) turn(ctx context.Context, i int) error {
 		}
 		return nil
 	}
+	// The sink has taken the batch, so that the run is over when this fails.
+	if err := d.dead.add(o.letters); err != nil {
+		return err
+	}
+	o.pending.dead += len(o.letters)
 	d.succeeded(i, o, l)
 	o.hand()
 	return nil
 }
 
+// ready makes sink i where it is not made, and says whether there is one.
+func (d *drain) ready(i int, o *outlet) bool {
+	if o.sink != nil {
+		return true
+	}
+	if err := o.make(); err != nil {
+		o.sink = nil
+		o.Counters.ConnectionFailed.Add(1)
+		d.failed(i, fmt.Errorf("start sink %s: %w", o.Name, err))
+		return false
+	}
+	d.works(o)
+	return true
+}
+
 func (d *drain) failed(i int, err error) {
 	now := time.Now()
 	d.proc.failed(i, now)
-	d.Log.Warn("delivery failed", "sink", d.members[i].Name, "err", err)
+	d.members[i].troubled(err, now)
 	_, ok, retryAt := d.proc.next(now)
+	retry := d.proc.pause(i, now)
+	if !ok {
+		retry = max(retry, retryAt.Sub(now))
+	}
+	d.Log.Warn("delivery failed", "sink", d.members[i].Name, "err", err, "retry", retry)
 	if !ok {
 		d.waiting = true
 		d.Tree.Note(d.self, supervise.Backoff, err.Error(), retryAt.Sub(now))
@@ -200,10 +225,7 @@ func (d *drain) failed(i int, err error) {
 
 func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
 	d.proc.succeeded(i, time.Now())
-	if d.waiting {
-		d.waiting = false
-		d.Tree.Note(d.self, supervise.Running, "", 0)
-	}
+	d.works(o)
 	if l.Records == o.Batch {
 		o.Counters.BatchComplete.Add(1)
 	} else {
@@ -220,6 +242,15 @@ func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
 	p.partly = o.exact() && !l.Whole
 	p.records += l.Records
 	p.bytes += l.Bytes
+}
+
+// works notes that o is well, and so the sink or group.
+func (d *drain) works(o *outlet) {
+	o.trouble.Store(nil)
+	if d.waiting {
+		d.waiting = false
+		d.Tree.Note(d.self, supervise.Running, "", 0)
+	}
 }
 
 // idle waits until there is something to take, or to commit.
@@ -379,6 +410,7 @@ func (o *outlet) commit(asker *ask.Asker, p uncommitted) error {
 		p.part.Committed()
 	}
 	o.Counters.EventDrainSuccess.Add(int64(p.records - p.dead))
+	o.Counters.DeadLetters.Add(int64(p.dead))
 	return nil
 }
 

@@ -68,6 +68,9 @@ func newFileRoll(s topologies.Settings, env Env) (Sink, error) {
 	if f.dir, err = filepath.Abs(s.String("sink.directory")); err != nil {
 		return nil, err
 	}
+	if err = f.present(); err != nil {
+		return nil, err
+	}
 	f.lazy = f.lazy || len(f.serializer.Begin(nil)) > 0
 	if f.files, err = openFiles(env, f.dir, filesOptions{}); err != nil {
 		return nil, err
@@ -105,7 +108,11 @@ func (f *fileRoll) write(ctx context.Context, batch *Batch) error {
 	}
 	for _, v := range batch.Views {
 		for i := v.First; i < v.First+v.Count; i++ {
-			f.append(v.Slab, i)
+			if err := f.append(v.Slab, i); err != nil {
+				f.files.undo()
+				f.file = nil
+				return err
+			}
 		}
 	}
 	out := f.file.tail()
@@ -117,8 +124,8 @@ func (f *fileRoll) write(ctx context.Context, batch *Batch) error {
 	return nil
 }
 
-// append stages one record.
-func (f *fileRoll) append(s *record.Slab, i int) {
+// append stages one record. An error means that the batch cannot be written now.
+func (f *fileRoll) append(s *record.Slab, i int) error {
 	out := f.file.tail()
 	staged, err := f.serializer.Append(*out, s, i)
 	*out = staged
@@ -128,23 +135,38 @@ func (f *fileRoll) append(s *record.Slab, i int) {
 		out = f.file.tail()
 		*out, err = f.serializer.Append(*out, s, i)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotNow):
+		return err
+	case err != nil:
 		f.hopeless = append(f.hopeless, hopelessRecord{s, i, err})
 	}
+	return nil
 }
 
-// begin stages a new file. The directory is the user's to make: one that is
-// missing may be a volume that is not mounted.
+// begin stages a new file.
 func (f *fileRoll) begin() error {
-	if _, err := os.Stat(f.dir); err != nil {
+	if err := f.present(); err != nil {
 		f.env.Counters.ConnectionFailed.Add(1)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("directory %s does not exist: make it, the records wait", f.dir)
-		}
 		return err
 	}
 	f.stage()
 	return nil
+}
+
+// present answers why there can be no files. The directory is the user's to
+// make: one that is missing may be a volume that is not mounted.
+func (f *fileRoll) present() error {
+	info, err := os.Stat(f.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("directory %s does not exist: make it, the records wait", f.dir)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory: the records wait", f.dir)
+	}
+	return writable(f.dir)
 }
 
 func (f *fileRoll) stage() {

@@ -269,7 +269,18 @@ func TestFileRollWritesWithTheSerializerItIsTold(t *testing.T) {
 func TestFileRollWaitsForItsDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "logs")
 	env := envOf(t)
-	s, _ := rolling(t, env, map[string]string{"sink.directory": dir, "sink.rollInterval": "0"})
+	texts := map[string]string{"sink.directory": dir, "sink.rollInterval": "0"}
+	if _, err := maker("file_roll", texts)(env); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("start without the directory: got %v, want an error that names it", err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	texts["lazyOpen"] = "true"
+	s, _ := rolling(t, env, texts)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
 	slab := record.NewSlab(64)
 	defer slab.Release()
 	slab.Append([]byte("one"))
@@ -296,10 +307,10 @@ func TestFileRollWaitsForItsDirectory(t *testing.T) {
 
 func TestFileRollWritesAgainWhenItsDirectoryIsMadeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "logs")
+		dir := t.TempDir()
 		s, _ := rolling(t, envOf(t), map[string]string{"sink.directory": dir, "sink.rollInterval": "1", "lazyOpen": "true"})
 		for range 3 {
-			if err := os.Mkdir(dir, 0o755); err != nil {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 			put(t, s, "one")

@@ -7,6 +7,15 @@ import (
 	"syscall"
 )
 
+// writable says whether files can be made in dir.
+func writable(dir string) error {
+	const writeAndSearch = 2 | 1
+	if err := syscall.Access(dir, writeAndSearch); err != nil {
+		return &os.PathError{Op: "write to", Path: dir, Err: err}
+	}
+	return nil
+}
+
 // identity is what tells a file from another that takes its name.
 func identity(f *os.File) (device, inode uint64, err error) {
 	var st syscall.Stat_t

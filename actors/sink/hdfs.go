@@ -73,6 +73,15 @@ func newHDFS(s topologies.Settings, env Env) (Sink, error) {
 	if h.files, err = openFiles(env, h.dir, settings.files); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
 	}
+	// What stands in the way shows before the first record does.
+	_, err = h.files.ownRoot()
+	if err == nil {
+		err = writable(h.dir)
+	}
+	if err != nil {
+		h.files.abandon()
+		return nil, fmt.Errorf("%s: %w", s.Name(), err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	if !env.Compat {
@@ -167,7 +176,7 @@ func (h *hdfs) append(s *record.Slab, i int, now time.Time) error {
 		b.file.cancel()
 		h.release(b)
 	}
-	if err != nil && !h.env.Compat {
+	if err != nil && !h.env.Compat && !errors.Is(err, errNotNow) {
 		h.hopeless = append(h.hopeless, hopelessRecord{s, i, err})
 		return nil
 	}

@@ -745,6 +745,56 @@ func TestHDFSGivesARecordThatCannotBeWrittenToTheDeadLetters(t *testing.T) {
 	}
 }
 
+// The schema's file may lie on a volume that is mounted a moment later: the
+// records wait for it. What a record's own header says cannot get better.
+func TestRecordsWaitForTheSchemaThatTheSinkIsToldToUse(t *testing.T) {
+	for _, c := range []struct{ kind, serializer string }{{"hdfs", "serializer"}, {"file_roll", "sink.serializer"}} {
+		t.Run(c.kind, func(t *testing.T) {
+			w, dir := &world{}, t.TempDir()
+			env := w.env(true)
+			dead := 0
+			env.DeadLetter = func(*record.Slab, int, string, string) { dead++ }
+			schema := filepath.Join(t.TempDir(), "user.avsc")
+			texts := hdfsTexts(dir, "DataStream", "", "", "AvroEventSerializer")
+			if c.kind == "file_roll" {
+				texts = map[string]string{"sink.directory": dir, "sink.rollInterval": "0", "lazyOpen": "true", "sink.serializer": "org.apache.flume.sink.hdfs.AvroEventSerializer$Builder"}
+			}
+			texts[c.serializer+".schemaURL"] = schema
+			s, err := maker(c.kind, texts)(env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slab := record.NewSlab(0)
+			for i := range 3 {
+				slab.Append([]byte("\x02x"))
+				if i == 1 {
+					slab.SetHeader(i, "flume.avro.schema.url", []byte("/no/such/schema"))
+				}
+			}
+			batch := &sink.Batch{Views: []record.View{slab.View()}}
+			for range 3 {
+				if err := s.Deliver(t.Context(), batch); err == nil || !strings.Contains(err.Error(), schema) {
+					t.Fatalf("deliver without the schema: got %v, want an error that names it", err)
+				}
+			}
+			if got := onDisk(t, dir); len(got) != 0 || dead != 0 {
+				t.Fatalf("without the schema: files %v, %d dead letters, want none", got, dead)
+			}
+			if err := os.WriteFile(schema, []byte(`"string"`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			deliverAndCommit(t, w, s, batch)
+			if dead != 1 {
+				t.Errorf("%d dead letters, want the one whose header names no schema", dead)
+			}
+			paths, contents := hdfsFiles(t, dir)
+			if len(paths) != 1 || bytes.Count(contents[paths[0]], []byte("\x02x")) != 2 {
+				t.Errorf("files %v with %q, want one with two records", paths, contents)
+			}
+		})
+	}
+}
+
 func TestHDFSBeginsANewFileForANewSchema(t *testing.T) {
 	w, dir := &world{}, t.TempDir()
 	s := hdfsSink(t, w.env(true), hdfsTexts(dir, "DataStream", "", "", "AvroEventSerializer"))
@@ -757,6 +807,17 @@ func TestHDFSBeginsANewFileForANewSchema(t *testing.T) {
 	paths, contents := hdfsFiles(t, dir)
 	if len(paths) != 2 || !bytes.Contains(contents[paths[0]], []byte(`"string"`)) || !bytes.Contains(contents[paths[1]], []byte(`"bytes"`)) {
 		t.Fatalf("files %v", paths)
+	}
+}
+
+func TestHDFSSaysAtItsStartThatItCannotMakeItsRoot(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{}
+	if _, err := maker("hdfs", hdfsTexts(file+"/events", "DataStream", "", "", ""))(w.env(true)); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v, want an error that names %s", err, file)
 	}
 }
 

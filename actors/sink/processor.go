@@ -20,6 +20,8 @@ type processor interface {
 	next(now time.Time) (sink int, ok bool, retryAt time.Time)
 	failed(sink int, now time.Time)
 	succeeded(sink int, now time.Time)
+	// pause is how long a sink is left alone from now on; 0: until it is its turn.
+	pause(sink int, now time.Time) time.Duration
 	// unused are the sinks that are never tried.
 	unused() []int
 }
@@ -72,6 +74,8 @@ func (o *onlyOne) failed(_ int, now time.Time) {
 }
 
 func (o *onlyOne) succeeded(int, time.Time) { o.failures, o.retryAt = 0, time.Time{} }
+
+func (o *onlyOne) pause(_ int, now time.Time) time.Duration { return max(0, o.retryAt.Sub(now)) }
 
 func (o *onlyOne) unused() []int { return nil }
 
@@ -160,6 +164,13 @@ func (f *failover) failed(sink int, now time.Time) {
 }
 
 func (f *failover) succeeded(sink int, _ time.Time) { delete(f.dead, sink) }
+
+func (f *failover) pause(sink int, now time.Time) time.Duration {
+	if d := f.dead[sink]; d != nil {
+		return max(0, d.refresh.Sub(now))
+	}
+	return 0
+}
 
 func (f *failover) unused() []int { return f.idle }
 
@@ -281,17 +292,21 @@ func (l *loadBalance) failed(sink int, now time.Time) {
 		return
 	}
 	s := &l.sinks[sink]
-	if now.Sub(s.last) < l.pause(s.failures)+sameTrouble {
+	if now.Sub(s.last) < l.penalty(s.failures)+sameTrouble {
 		s.failures = min(s.failures+1, failuresMax)
 	} else {
 		s.failures = 1
 	}
 	s.last = now
-	s.restored = now.Add(l.pause(s.failures))
+	s.restored = now.Add(l.penalty(s.failures))
 }
 
-func (l *loadBalance) pause(failures int) time.Duration {
+func (l *loadBalance) penalty(failures int) time.Duration {
 	return doubled(time.Second, failures, l.waitMax)
+}
+
+func (l *loadBalance) pause(sink int, now time.Time) time.Duration {
+	return max(0, l.sinks[sink].restored.Sub(now))
 }
 
 func (l *loadBalance) succeeded(int, time.Time) { l.tried = false }

@@ -30,6 +30,10 @@ type Serializer interface {
 // appends it there.
 var errSchemaChanged = errors.New("the record has another schema than its file")
 
+// errNotNow is wrapped by the error of Append for a record that could be
+// written if the world were better: its batch comes again.
+var errNotNow = errors.New("cannot be had now")
+
 // newSerializer builds the serializer that typ names, as Flume's alias or
 // class. settings are those of "serializer.".
 func newSerializer(typ string, settings topologies.Settings) (Serializer, error) {

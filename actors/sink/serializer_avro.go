@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -189,7 +191,7 @@ func (a *avroBodies) End(dst []byte) []byte   { return a.blocks.flush(dst) }
 func (a *avroBodies) Append(dst []byte, s *record.Slab, i int) ([]byte, error) {
 	schema, err := a.schemaOf(s, i)
 	if err != nil {
-		return dst, fmt.Errorf("schema of an Avro body: %w", err)
+		return dst, fmt.Errorf("schema of an Avro body: %w", err) // perhaps errNotNow
 	}
 	switch a.schema {
 	case schema:
@@ -211,7 +213,7 @@ func (a *avroBodies) schemaOf(s *record.Slab, i int) (string, error) {
 		return a.lookup(literal, func(text string) (string, error) { return text, nil })
 	}
 	if a.schemaURL != "" {
-		return a.lookup([]byte(a.schemaURL), loadSchema)
+		return a.lookup([]byte(a.schemaURL), a.loadOwn)
 	}
 	return "", fmt.Errorf("the record has neither a header %s nor %s, and there is no schemaURL", schemaURLHeader, schemaLiteralHeader)
 }
@@ -235,7 +237,18 @@ func (a *avroBodies) lookup(what []byte, load func(string) (string, error)) (str
 	return schema, nil
 }
 
-// loadSchema reads a schema from a file: a path or a file: URL.
+// loadOwn reads the schema that the sink's settings name. One that is missing
+// concerns all records, and somebody will put it there: they wait.
+func (a *avroBodies) loadOwn(where string) (string, error) {
+	schema, err := loadSchema(where)
+	if err != nil && !errors.Is(err, errNotNow) {
+		err = fmt.Errorf("%w: %w", errNotNow, err)
+	}
+	return schema, err
+}
+
+// loadSchema reads a schema from a file: a path or a file: URL. Where the name
+// is to blame its record cannot be written; else it may be later (errNotNow).
 func loadSchema(where string) (string, error) {
 	path := where
 	if u, err := url.Parse(where); err == nil && u.Scheme != "" {
@@ -245,17 +258,34 @@ func loadSchema(where string) (string, error) {
 		path = u.Path
 	}
 	// Before it is opened: a named pipe would never answer.
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return "", errors.Join(err, fmt.Errorf("%s is no regular file", path))
+	if info, err := os.Stat(path); err != nil {
+		return "", notNowUnlessBad(err)
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no regular file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", notNowUnlessBad(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, schemaBytesMax+1))
-	if err == nil && len(text) > schemaBytesMax {
-		err = fmt.Errorf("%s has more than %d bytes", path, schemaBytesMax)
+	if err != nil {
+		return "", notNowUnlessBad(err)
 	}
-	return string(text), err
+	if len(text) > schemaBytesMax {
+		return "", fmt.Errorf("%s has more than %d bytes", path, schemaBytesMax)
+	}
+	return string(text), nil
+}
+
+// notNowUnlessBad tells a name that no file has, or none that may be read, from
+// a disk or a network that fails: a record's header can hold anything, and one
+// must not hold up all others.
+func notNowUnlessBad(err error) error {
+	for _, bad := range []error{fs.ErrNotExist, fs.ErrPermission, fs.ErrInvalid, syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.ELOOP} {
+		if errors.Is(err, bad) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", errNotNow, err)
 }

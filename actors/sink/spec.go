@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,6 +46,26 @@ type Member struct {
 	Batch    int  // records per delivery
 	Replays  bool // see Env
 	Counters Counters
+
+	trouble atomic.Pointer[Trouble]
+}
+
+// Trouble is why a sink does not deliver.
+type Trouble struct {
+	Reason string
+	Since  time.Time // of the first failure in a row
+}
+
+// Trouble is nil while the sink works: also of one member of a group whose
+// others go on.
+func (m *Member) Trouble() *Trouble { return m.trouble.Load() }
+
+func (m *Member) troubled(err error, now time.Time) {
+	t := &Trouble{err.Error(), now}
+	if before := m.trouble.Load(); before != nil {
+		t.Since = before.Since
+	}
+	m.trouble.Store(t)
 }
 
 // Known says whether there is a sink of the kind.

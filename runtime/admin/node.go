@@ -159,6 +159,7 @@ func (s Status) Reasons() []Reason {
 		}
 		eachPart(a, func(category string, p agent.Part) {
 			if r, ok := reasonOf(at+"/"+category+"/"+p.Name, p); ok {
+				r.Blocks = r.Blocks && !(category == "sink" && replaced(a, p.Name))
 				out = append(out, r)
 			}
 		})
@@ -174,6 +175,16 @@ func (s Status) Reasons() []Reason {
 		}
 	}
 	return out
+}
+
+// replaced says that another sink of the same group does the work of the one
+// called name.
+func replaced(a agent.Status, name string) bool {
+	at := slices.IndexFunc(a.Sinks, func(k agent.SinkStatus) bool { return k.Name == name })
+	group := a.Sinks[at].Group
+	return group != "" && slices.ContainsFunc(a.Sinks, func(k agent.SinkStatus) bool {
+		return k.Group == group && !blocking(k.State)
+	})
 }
 
 func reasonOf(path string, p agent.Part) (Reason, bool) {
