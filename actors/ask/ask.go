@@ -29,6 +29,7 @@ type Asker struct {
 	system *actor.ActorSystem
 	self   *actor.PID
 	waiter *waiter
+	timer  *time.Timer // used again: no allocation per question
 }
 
 // NewAsker registers an asker; Close it.
@@ -66,40 +67,67 @@ func (a *Asker) GiveUp(late func(answer any)) {
 
 // One asks pid through a. See For.
 func One[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, error) {
-	answer, err := Try[A](ctx, a, pid, msg)
+	answer, err := Within[A](ctx, a, 0, pid, msg)
 	if err != nil {
 		a.GiveUp(nil)
 	}
 	return answer, err
 }
 
-// Try asks pid like One. On an error the caller has to GiveUp.
-func Try[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, error) {
+// Within asks pid like One, and waits at most patience unless that is 0. On an
+// error the caller has to GiveUp.
+func Within[A any](ctx context.Context, a *Asker, patience time.Duration, pid *actor.PID, msg any) (A, error) {
 	var none A
 	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
+	late := a.after(patience)
+	defer a.calm()
 	select {
 	case <-ctx.Done():
 		return none, fmt.Errorf("ask %s: %w", pid.Id, context.Cause(ctx))
+	case <-late:
+		return none, fmt.Errorf("ask %s: %w", pid.Id, context.DeadlineExceeded)
 	case answer := <-a.waiter.answer:
 		v, _, err := take[A](answer, pid)
 		return v, err
 	}
 }
 
-// Withdraw asks pid like One. When ctx ends first it sends withdraw and takes
+// after is a channel that says when d is over; nil, which never does, for 0.
+func (a *Asker) after(d time.Duration) <-chan time.Time {
+	switch {
+	case d <= 0:
+		return nil
+	case a.timer == nil:
+		a.timer = time.NewTimer(d)
+	default:
+		a.timer.Reset(d)
+	}
+	return a.timer.C
+}
+
+// calm stops the timer of after.
+func (a *Asker) calm() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// Withdraw asks pid like One. When patience or ctx ends first it sends withdraw and takes
 // the one answer that then comes, to either message, so that nothing which was
 // granted meanwhile is lost. late says that it was so. On an error no answer
 // has come to either, and the caller has to GiveUp.
-func Withdraw[A any](ctx context.Context, a *Asker, pid *actor.PID, msg, withdraw any) (answer A, late bool, err error) {
+func Withdraw[A any](ctx context.Context, a *Asker, patience time.Duration, pid *actor.PID, msg, withdraw any) (answer A, late bool, err error) {
 	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
+	over := a.after(patience)
 	select {
 	case v := <-a.waiter.answer:
+		a.calm()
 		return take[A](v, pid)
 	case <-ctx.Done():
+	case <-over:
 	}
-	short, cancel := context.WithTimeout(context.Background(), withdrawMax)
-	defer cancel()
-	answer, err = Try[A](short, a, pid, withdraw)
+	a.calm()
+	answer, err = Within[A](context.Background(), a, withdrawMax, pid, withdraw)
 	return answer, true, err
 }
 

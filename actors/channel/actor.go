@@ -69,6 +69,7 @@ type commit struct {
 	cursor  record.Offset // up to where checkpoints count
 	settled []Mark
 	also    []*commit // parked ones that go with it
+	write   persistence.Write
 	err     error
 }
 
@@ -185,6 +186,9 @@ func (a *Actor) fits(r *Reserve) bool {
 	return a.ByteCapacity == 0 || a.bytes+a.reservedBytes+r.Bytes <= a.ByteCapacity || a.used() == 0
 }
 
+// granted is the answer that most get; made once.
+var granted any = Reserved{}
+
 // expired says that a source has waited long enough.
 type expired struct{ want *Reserve }
 
@@ -196,7 +200,7 @@ func (a *Actor) reserve(ctx actor.Context, m *Reserve) {
 		ctx.Respond(Reserved{fmt.Errorf("%w: %d records, capacity %d", ErrTooLarge, m.Records, a.Capacity)})
 	case len(a.waiting) == 0 && a.fits(m):
 		a.keepRoom(m)
-		ctx.Respond(Reserved{})
+		ctx.Respond(granted)
 	default:
 		w := waiting{who: ctx.Sender(), want: m, since: time.Now()}
 		if m.Wait > 0 {
@@ -227,7 +231,7 @@ func (a *Actor) grant(ctx actor.Context) {
 			w.expires.Stop()
 		}
 		a.keepRoom(w.want)
-		ctx.Send(w.who, Reserved{})
+		ctx.Send(w.who, granted)
 	}
 }
 
@@ -320,7 +324,7 @@ func (a *Actor) take(ctx actor.Context, m *Take) {
 	a.holders[m.Holder] = true
 	// Of a batch that several sinks share none has the end for itself.
 	whole := l.Whole() || len(a.holders) > 1
-	t := &Taken{Lease: l.ID, Life: a.life, Whole: whole, Chunks: slices.Clone(l.Chunks)}
+	t := &Taken{Lease: l.ID, Life: a.life, Whole: whole, Chunks: l.Chunks}
 	for _, c := range t.Chunks {
 		if c.Slab != nil {
 			c.Slab.Retain()

@@ -79,7 +79,7 @@ func (a *Actor) write(ctx actor.Context, c *commit) {
 	for _, p := range a.parked {
 		c.cursor = min(c.cursor, p.first)
 	}
-	w := new(persistence.Write)
+	w := &c.write
 	if a.Log != nil {
 		w.Sets = append(w.Sets, persistence.KV{Key: a.cursorKey, Value: a.queue.AppendCursor(nil)})
 		if a.written > a.Log.Start() {
@@ -87,9 +87,10 @@ func (a *Actor) write(ctx actor.Context, c *commit) {
 		}
 	}
 	a.settleMarks(c, w)
-	for _, p := range append(c.also, c) {
+	for _, p := range c.also {
 		addState(w, p.state)
 	}
+	addState(w, c.state)
 	if len(w.Sets)+len(w.Deletes) == 0 {
 		a.committed(ctx, c)
 		return
@@ -156,6 +157,9 @@ func addState(w *persistence.Write, state []persistence.KV) {
 	}
 }
 
+// settledForGood is the answer that most get; made once.
+var settledForGood any = Committed{}
+
 // committed answers the sinks and tells the sources, now that it is on disk.
 func (a *Actor) committed(ctx actor.Context, c *commit) {
 	if c.err == nil {
@@ -164,10 +168,15 @@ func (a *Actor) committed(ctx actor.Context, c *commit) {
 			m.Settled(m.Seq)
 		}
 	}
-	for _, p := range append(c.also, c) {
-		if p.who != nil {
-			ctx.Send(p.who, Committed{c.err})
-		}
+	answer := settledForGood
+	if c.err != nil {
+		answer = Committed{c.err}
+	}
+	for _, p := range c.also {
+		ctx.Send(p.who, answer)
+	}
+	if c.who != nil {
+		ctx.Send(c.who, answer)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/actors/ask"
@@ -47,61 +48,122 @@ func slots(n int) int { return max(1, (n+slot-1)/slot) * slot }
 // Shares are given in one order by all who put into the same channels, so that
 // two of them never wait for each other.
 func Put(ctx context.Context, a *ask.Asker, store *persistence.Store, shares []Share, wait time.Duration, done func(error)) error {
-	bytes := make([]int, len(shares))
-	for i, s := range shares {
-		bytes[i] = room(s.Batch)
-		if err := s.To.reserve(ctx, a, s.Batch.Len(), bytes[i], wait); err != nil {
-			giveBack(shares[:i], bytes)
-			releaseShares(shares)
+	p := newPut()
+	p.shares, p.done = append(p.shares, shares...), done
+	for i, s := range p.shares {
+		p.bytes = append(p.bytes, room(s.Batch))
+		if err := s.To.reserve(ctx, a, s.Batch.Len(), p.bytes[i], wait); err != nil {
+			p.giveBack(i)
+			p.free()
 			return fmt.Errorf("channel %s: %w", s.To.Name(), err)
 		}
 	}
-	w := new(persistence.Write)
-	var buffers [][]byte
-	for _, s := range shares {
-		if !s.To.Durable() {
-			continue
-		}
-		payload, err := s.Batch.Encode(record.GetBuffer(s.Batch.EncodedSize()), s.To.spec.Codec)
-		if err != nil {
-			giveBack(shares, bytes)
-			releaseShares(shares)
+	for _, s := range p.shares {
+		if err := p.add(s); err != nil {
+			p.giveBack(len(p.shares))
+			p.free()
 			return fmt.Errorf("channel %s: %w", s.To.Name(), err)
 		}
-		buffers = append(buffers, payload)
-		w.Appends = append(w.Appends, persistence.Append{
-			Log: s.To.spec.Log, Count: s.Batch.Len(), Payload: payload, MaxTime: s.Batch.Time(),
-		})
-		if s.Checkpoint.Key != nil {
-			w.Sets = append(w.Sets, s.Checkpoint)
-		}
 	}
-	if len(w.Appends) == 0 {
-		arrive(shares, bytes, nil)
+	if len(p.write.Appends) == 0 {
+		p.arrive()
+		p.free()
 		done(nil)
 		return nil
 	}
-	w.Done = func(err error) {
-		for _, b := range buffers {
-			record.PutBuffer(b)
-		}
-		if err != nil {
-			giveBack(shares, bytes)
-			releaseShares(shares)
-		} else {
-			arrive(shares, bytes, w.Appends)
-		}
-		done(err)
-	}
-	if err := store.Try(w); err != nil {
-		for _, b := range buffers {
-			record.PutBuffer(b)
-		}
-		giveBack(shares, bytes)
-		releaseShares(shares)
+	if err := store.Try(&p.write); err != nil {
+		p.giveBack(len(p.shares))
+		p.free()
 		return err
 	}
 	return nil
+}
+
+// put is a put on its way. It is used again for another one.
+type put struct {
+	shares  []Share
+	bytes   []int // of each share, as reserved
+	buffers [][]byte
+	write   persistence.Write
+	done    func(error)
+}
+
+var puts sync.Pool // of *put
+
+func newPut() *put {
+	if p, ok := puts.Get().(*put); ok {
+		return p
+	}
+	p := new(put)
+	p.write.Done = p.written
+	return p
+}
+
+// add makes s a part of the write if its channel is durable.
+func (p *put) add(s Share) error {
+	if !s.To.Durable() {
+		return nil
+	}
+	payload, err := s.Batch.Encode(record.GetBuffer(s.Batch.EncodedSize()), s.To.spec.Codec)
+	if err != nil {
+		return err
+	}
+	p.buffers = append(p.buffers, payload)
+	p.write.Appends = append(p.write.Appends, persistence.Append{
+		Log: s.To.spec.Log, Count: s.Batch.Len(), Payload: payload, MaxTime: s.Batch.Time(),
+	})
+	if s.Checkpoint.Key != nil {
+		p.write.Sets = append(p.write.Sets, s.Checkpoint)
+	}
+	return nil
+}
+
+// written is the answer of the store.
+func (p *put) written(err error) {
+	if err != nil {
+		p.giveBack(len(p.shares))
+	} else {
+		p.arrive()
+	}
+	done := p.done
+	p.free()
+	done(err)
+}
+
+// arrive tells the channels that their shares are theirs.
+func (p *put) arrive() {
+	n := 0
+	for i, s := range p.shares {
+		m := &Stored{Batch: s.Batch, Bytes: p.bytes[i], Mark: s.Mark}
+		if s.To.Durable() {
+			m.Base = p.write.Appends[n].Base
+			n++
+		}
+		s.To.system.Root.Send(s.To.pid, m)
+	}
+}
+
+// giveBack returns the room of the first reserved shares, and releases all.
+func (p *put) giveBack(reserved int) {
+	for i, s := range p.shares {
+		if i < reserved {
+			s.To.system.Root.Send(s.To.pid, Return{s.Batch.Len(), p.bytes[i]})
+		}
+		s.Batch.Release()
+	}
+}
+
+func (p *put) free() {
+	for _, b := range p.buffers {
+		record.PutBuffer(b)
+	}
+	clear(p.shares)
+	clear(p.buffers)
+	clear(p.write.Appends)
+	clear(p.write.Sets)
+	p.shares, p.bytes, p.buffers, p.done = p.shares[:0], p.bytes[:0], p.buffers[:0], nil
+	p.write.Appends, p.write.Sets = p.write.Appends[:0], p.write.Sets[:0]
+	puts.Put(p)
 }
 
 // reserve keeps room, asking again when the channel restarts meanwhile.
@@ -113,9 +175,7 @@ func (r Ref) reserve(ctx context.Context, a *ask.Asker, records, bytes int, wait
 			left = max(time.Until(deadline), time.Millisecond)
 			patience = left + time.Second
 		}
-		once, cancel := context.WithTimeout(ctx, patience)
-		got, late, err := ask.Withdraw[Reserved](once, a, r.pid, &Reserve{records, bytes, left}, Withdraw{})
-		cancel()
+		got, late, err := ask.Withdraw[Reserved](ctx, a, patience, r.pid, &Reserve{records, bytes, left}, Withdraw{})
 		if err != nil {
 			a.GiveUp(r.returns(records, bytes))
 		}
@@ -141,30 +201,5 @@ func (r Ref) returns(records, bytes int) func(any) {
 		if got, ok := answer.(Reserved); ok && got.Err == nil {
 			r.system.Root.Send(r.pid, Return{records, bytes})
 		}
-	}
-}
-
-func giveBack(shares []Share, bytes []int) {
-	for i, s := range shares {
-		s.To.system.Root.Send(s.To.pid, Return{s.Batch.Len(), bytes[i]})
-	}
-}
-
-func releaseShares(shares []Share) {
-	for _, s := range shares {
-		s.Batch.Release()
-	}
-}
-
-// arrive tells the channels that their shares are theirs.
-func arrive(shares []Share, bytes []int, appends []persistence.Append) {
-	n := 0
-	for i, s := range shares {
-		m := &Stored{Batch: s.Batch, Bytes: bytes[i], Mark: s.Mark}
-		if s.To.Durable() {
-			m.Base = appends[n].Base
-			n++
-		}
-		s.To.system.Root.Send(s.To.pid, m)
 	}
 }

@@ -76,6 +76,9 @@ type Taker struct {
 	alive  context.Context // until the channel's actor stops for good
 	end    context.CancelFunc
 
+	question *Take // the last one, used again
+	lease    Lease // the last one
+
 	cached *record.Slab // the batch read last from the log
 	cachAt record.Offset
 }
@@ -100,9 +103,10 @@ func (t *Taker) Close() {
 // Await returns when there may be something to take, or ctx ends.
 func (t *Taker) Await(ctx context.Context) error {
 	for {
-		once, cancel := context.WithTimeout(ctx, answerMax)
-		_, err := ask.One[Ready](once, t.asker, t.ref.pid, Await{t.holder})
-		cancel()
+		_, err := ask.Within[Ready](ctx, t.asker, answerMax, t.ref.pid, Await{t.holder})
+		if err != nil {
+			t.asker.GiveUp(nil)
+		}
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return ctx.Err()
@@ -125,6 +129,8 @@ type Lease struct {
 	// commits before it comes again after a crash.
 	Whole bool
 	Views []record.View
+
+	views []record.View // the memory of Views
 }
 
 // Release gives the views back. The lease stays.
@@ -132,23 +138,29 @@ func (l *Lease) Release() {
 	for _, v := range l.Views {
 		v.Slab.Release()
 	}
-	l.Views = nil
+	clear(l.Views)
+	l.Views, l.views = nil, l.Views[:0]
 }
 
 // Take brings up to max records, or nil when there are none. It reads from the
-// log what is not in memory. On an error nothing is leased.
+// log what is not in memory. On an error nothing is leased. What it returns is
+// valid until the next Take; the lease itself is out until it is settled.
 func (t *Taker) Take(max int) (*Lease, error) {
-	ctx, cancel := context.WithTimeout(t.alive, answerMax)
-	defer cancel()
-	taken, err := ask.Try[*Taken](ctx, t.asker, t.ref.pid, &Take{max, t.holder})
+	if t.question == nil {
+		t.question = &Take{Holder: t.holder}
+	}
+	t.question.Max = max
+	taken, err := ask.Within[*Taken](t.alive, t.asker, answerMax, t.ref.pid, t.question)
 	if err != nil {
 		t.asker.GiveUp(t.ref.rollsBack)
+		t.question = nil // the channel may still read it
 		return nil, err
 	}
 	if taken.Lease == 0 {
 		return nil, nil
 	}
-	l := &Lease{ID: taken.Lease, Life: taken.Life, Whole: taken.Whole, First: taken.Chunks[0].Base, Views: make([]record.View, 0, len(taken.Chunks))}
+	l := &t.lease
+	*l = Lease{ID: taken.Lease, Life: taken.Life, Whole: taken.Whole, First: taken.Chunks[0].Base, Views: l.views}
 	for i, c := range taken.Chunks {
 		if c.Slab == nil {
 			if c.Slab, err = t.read(c); err != nil {

@@ -44,8 +44,10 @@ func (c Chunk) cut(n int) (Chunk, Chunk) {
 // Lease is what one take handed out.
 type Lease struct {
 	ID     uint64
-	Holder string // the sink
-	Chunks []Chunk
+	Holder string  // the sink
+	Chunks []Chunk // not changed while the lease is out
+
+	few [1]Chunk // the memory of most
 }
 
 // Len is the number of records of the lease.
@@ -167,15 +169,15 @@ func (q *Queue) takeBack(max int) *Lease {
 			n += c.Count
 			continue
 		}
-		rest := &Lease{Chunks: slices.Clone(l.Chunks[i:])}
-		l.Chunks = l.Chunks[:i]
+		// Whoever had l may still look at its chunks.
+		first, rest := &Lease{Chunks: slices.Clone(l.Chunks[:i])}, &Lease{Chunks: slices.Clone(l.Chunks[i:])}
 		if n < max {
 			head, tail := c.cut(max - n)
-			l.Chunks = append(l.Chunks, head)
+			first.Chunks = append(first.Chunks, head)
 			rest.Chunks[0] = tail
 		}
 		q.back[0] = rest
-		return l
+		return first
 	}
 	q.back = slices.Delete(q.back, 0, 1)
 	return l
@@ -186,6 +188,7 @@ func (q *Queue) takeReady(max int) *Lease {
 		return nil
 	}
 	l := new(Lease)
+	l.Chunks = l.few[:0]
 	for n := 0; n < max && q.readyAt < len(q.ready); {
 		c := &q.ready[q.readyAt]
 		if n+c.Count > max {

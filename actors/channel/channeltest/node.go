@@ -247,7 +247,8 @@ func (s *Sink) Take(max int) (*channel.Lease, []string) {
 		}
 		bodies := Bodies(l)
 		l.Release()
-		return l, bodies
+		kept := *l // the next take uses it again
+		return &kept, bodies
 	}
 }
 
