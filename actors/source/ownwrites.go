@@ -17,18 +17,28 @@ import (
 type ownWrites struct {
 	path   string // of the hashes
 	hashes []string
+	// damaged: there are hashes, but not readable ones. Then nothing is taken
+	// for somebody else's: what we know ourselves is never behind.
+	damaged bool
 }
 
 func openOwnWrites(dir, name string) *ownWrites {
 	w := &ownWrites{path: filepath.Join(dir, name)}
 	if text, err := os.ReadFile(w.path); err == nil {
-		w.hashes = strings.Fields(string(text))
+		w.hashes = slices.DeleteFunc(strings.Fields(string(text)), func(hash string) bool {
+			sum, err := hex.DecodeString(hash)
+			w.damaged = w.damaged || err != nil || len(sum) != sha256.Size
+			return err != nil || len(sum) != sha256.Size
+		})
+		w.damaged = w.damaged || len(w.hashes) == 0
 	}
 	return w
 }
 
 // has says whether text is one of our last versions.
-func (w *ownWrites) has(text []byte) bool { return slices.Contains(w.hashes, hashOf(text)) }
+func (w *ownWrites) has(text []byte) bool {
+	return w.damaged || slices.Contains(w.hashes, hashOf(text))
+}
 
 // write replaces the file at path by text.
 func (w *ownWrites) write(path string, text []byte) error {

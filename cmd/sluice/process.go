@@ -239,7 +239,7 @@ func heldWords(st admin.Status) string {
 	if n == 0 {
 		return "no events held"
 	}
-	return fmt.Sprintf("%d events held in %s", n, strings.Join(where, ", "))
+	return fmt.Sprintf("%s held in %s", plural(int(n), "event"), strings.Join(where, ", "))
 }
 
 // stop ends the node, and then what shows it: until the end the API says that
