@@ -63,6 +63,35 @@ func TestAShareWithoutItsPartnerNeverAppears(t *testing.T) {
 	expect(t, openLog(t, s, "b", persistence.LogOptions{}), []int{0, 1, 2, 9}, mixedLarge)
 }
 
+// Rule 2: a transaction says up to where the frames of its logs are accounted
+// for, so that no start takes them, or the state in them, a second time.
+func TestWhatATransactionHoldsIsNotTakenAgain(t *testing.T) {
+	for name, policy := range policies {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			l := openLog(t, s, "a", persistence.LogOptions{Flush: policy, State: [][]byte{{0x30, 'a'}}})
+			for n := range 3 {
+				submit(t, s, appendOf(l, n, large, 1))
+				submit(t, s, &persistence.Write{Sets: []persistence.KV{{Key: []byte{0x30, 'a'}, Value: []byte{byte(n)}}}})
+			}
+			if _, _, err := s.Get([]byte{0}); err != nil { // brings everything into Badger
+				t.Fatal(err)
+			}
+			crashed := t.TempDir()
+			copyTree(t, dir, crashed)
+			closeStore(t, s)
+			s = open(t, crashed)
+			defer closeStore(t, s)
+			expect(t, openLog(t, s, "a", persistence.LogOptions{}), seeds(3), mixedLarge)
+			ids, err := segment.List(segment.Dir(filepath.Join(crashed, "segments"), 1))
+			if err != nil || len(ids) != 1 {
+				t.Errorf("segments %v, %v; want no copy of frames that Badger knows", ids, err)
+			}
+		})
+	}
+}
+
 // Rules 2 and 9: frames behind the position are taken once, up to the first
 // that is damaged, and what comes behind that never comes back.
 func TestFramesBehindADamagedOneNeverComeBack(t *testing.T) {
