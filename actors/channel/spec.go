@@ -52,8 +52,20 @@ type Spawner interface {
 	ActorSystem() *actor.ActorSystem
 }
 
-// Spawn starts the channel under the caller.
+// Spawn starts the channel under the caller. A spec may be spawned again when
+// its actor has stopped; those who still hold its old Ref read it meanwhile.
 func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
+	if spec.tree == nil {
+		spec.init(tree)
+	}
+	pid, err := ctx.SpawnNamed(tree.Props("channel", supervise.Default, func() actor.Actor { return &Actor{Spec: spec} }), "channel/"+spec.Name)
+	if err != nil {
+		return Ref{}, fmt.Errorf("spawn channel %s: %w", spec.Name, err)
+	}
+	return Ref{ctx.ActorSystem(), pid, spec}, nil
+}
+
+func (spec *Spec) init(tree *supervise.Tree) {
 	spec.cursorKey = persistence.ChannelKey(spec.Agent, spec.Name, "cursor")
 	spec.tree = tree
 	spec.capacity.Store(int64(spec.Capacity))
@@ -65,11 +77,6 @@ func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 		spec.memoryQueue = channelstate.New(0)
 		spec.memoryQueue.KeepWhole = true // so that commits can end with checkpoints
 	}
-	pid, err := ctx.SpawnNamed(tree.Props("channel", supervise.Default, func() actor.Actor { return &Actor{Spec: spec} }), "channel/"+spec.Name)
-	if err != nil {
-		return Ref{}, fmt.Errorf("spawn channel %s: %w", spec.Name, err)
-	}
-	return Ref{ctx.ActorSystem(), pid, spec}, nil
 }
 
 // PID of the channel's actor, for its parent.
