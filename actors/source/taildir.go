@@ -98,7 +98,7 @@ func newTaildir(settings topologies.Settings, env Env) (Source, error) {
 		return nil, fmt.Errorf("%s: filegroups names no group of files", settings.Name())
 	}
 	for _, name := range names {
-		g, err := newTailGroup(settings, name)
+		g, err := newTailGroup(settings, name, env)
 		if err != nil {
 			return nil, err
 		}

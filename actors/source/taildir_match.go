@@ -1,8 +1,10 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +35,9 @@ type tailGroup struct {
 	headers   []header // of every record
 
 	listings map[string]*listing // by directory
+	refused  map[string]bool     // directories below that cannot be read
+	log      *slog.Logger
+	counters *Counters
 }
 
 type header struct{ key, value string }
@@ -61,7 +66,7 @@ type found struct {
 	group *tailGroup
 }
 
-func newTailGroup(settings topologies.Settings, name string) (*tailGroup, error) {
+func newTailGroup(settings topologies.Settings, name string, env Env) (*tailGroup, error) {
 	property := "filegroups." + name
 	pattern := settings.String(property)
 	if pattern == "" {
@@ -82,6 +87,9 @@ func newTailGroup(settings topologies.Settings, name string) (*tailGroup, error)
 		match:     match,
 		recursive: settings.Bool("recursive"),
 		listings:  map[string]*listing{},
+		refused:   map[string]bool{},
+		log:       env.Log,
+		counters:  env.Counters,
 	}
 	for _, key := range settings.Keys("headers." + name + ".") {
 		g.headers = append(g.headers, header{key, settings.String("headers." + name + "." + key)})
@@ -112,10 +120,26 @@ func (g *tailGroup) listDir(all []found, dir string, cached bool) ([]found, erro
 		all = append(all, found{path: e.path, id: id, size: info.Size(), mtime: info.ModTime(), link: e.link, group: g})
 	}
 	for _, sub := range l.dirs {
-		// A directory below may vanish at any time.
-		all, _ = g.listDir(all, sub, cached)
+		if all, err = g.listDir(all, sub, cached); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			g.unread(sub, err) // the others are read all the same
+		} else {
+			delete(g.refused, sub) // it can be read, or has vanished
+		}
 	}
 	return all, nil
+}
+
+// refusedMax bounds how many directories are remembered.
+const refusedMax = 1000
+
+// unread counts that a directory below cannot be read, and says so once.
+func (g *tailGroup) unread(dir string, err error) {
+	g.counters.EventReadFail.Add(1)
+	if g.refused[dir] || len(g.refused) >= refusedMax {
+		return
+	}
+	g.refused[dir] = true
+	g.log.Error("a directory cannot be read; its files wait", "directory", dir, "group", g.name, "err", err)
 }
 
 // read lists a directory, or answers the listing it has: a directory's time

@@ -94,7 +94,7 @@ var sources = []*Kind{
 			Property{Name: "port", Type: Int, Required: true, Min: 0, Max: maxPort, Meaning: "The port to listen on; 0 takes a free one."},
 			Property{Name: "bind", Type: String, Default: "0.0.0.0", Meaning: "The host name or address to listen on."},
 			Property{Name: "handler", Type: Class, Category: Handler, Default: "org.apache.flume.source.http.JSONHandler", Meaning: "How a request is cut into events."},
-			Property{Name: "maxRequestBytes", Type: Long, Unit: "bytes", Default: "33554432", Min: 1, Max: maxInt, Meaning: "The largest request for the JSON handler, unpacked; larger ones are answered with status 413.", Support: Noted, Note: "A property of sluice's own: Flume has no limit."},
+			Property{Name: "maxRequestBytes", Type: Long, Unit: "bytes", Default: "33554432", Min: 1, Max: maxInt, Meaning: "The largest request for the JSON handler, unpacked; larger ones are answered with status 413.", Support: Noted, Note: "A property of sluice's own: Flume has no limit, so a request above 32 MiB that it takes is refused here until this is raised."},
 			Property{Name: "enableSSL", Type: Bool, Meaning: "The old name of ssl."},
 			Property{Name: "keystorePassword", Type: String, Meaning: "The old name of keystore-password."},
 			Property{Name: "excludeProtocols", Type: List, Meaning: "The old name of exclude-protocols.", Support: Noted, Note: "TLS 1.2 is the lowest version in any case."},
