@@ -13,11 +13,11 @@ import (
 // What a test makes sinks of: a kind by its name, or by a helper.
 var (
 	made  = regexp.MustCompile(`maker\("([^"]+)"`)
-	calls = regexp.MustCompile(`\b(rollTarget|target)\(`)
+	calls = regexp.MustCompile(`\b(rollTarget|f\.target)\b`)
 )
 
 // kindOfTarget is the kind that the helpers of these tests make.
-var kindOfTarget = map[string]string{"rollTarget": "file_roll", "target": "hdfs"}
+var kindOfTarget = map[string]string{"rollTarget": "file_roll", "f.target": "hdfs"}
 
 // Whoever adds a sink lets the shared suite judge it.
 func TestEverySinkIsJudgedByTheSharedSuite(t *testing.T) {
