@@ -213,6 +213,42 @@ func unnamed(at map[string]int, acks []ack, doubts []persistence.Doubt) (lost []
 	return lost
 }
 
+// Badger itself says nothing of damage in some of its files.
+func TestAfterACleanStopEveryFileOfBadgerIsWhatItWas(t *testing.T) {
+	dir, _ := history(t, true)
+	rnd := random(t)
+	files, err := filepath.Glob(filepath.Join(dir, "badger", "*"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("files %v %v", files, err)
+	}
+	for _, path := range files {
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Size() == 0 || filepath.Base(path) == "LOCK" {
+			continue
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		harmed := bytes.Clone(whole)
+		harmed[rnd.IntN(len(harmed))] ^= 4
+		if err := os.WriteFile(path, harmed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var d *persistence.ErrDamaged
+		if _, err := tryOpen(t, dir); !errors.As(err, &d) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: open: %v", path, err)
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeStore(t, open(t, dir))
+}
+
 func TestDamageIsNeverSilent(t *testing.T) {
 	rnd := random(t)
 	outcomes := map[string]int{}

@@ -149,6 +149,32 @@ func TestALazyLogSkipsWhatTheMachineMayHaveLost(t *testing.T) {
 	}
 }
 
+// Rule 15: what was acknowledged while the witness was being written counts too.
+func TestALazyLogSkipsWhatTheWitnessHasNotHeardOf(t *testing.T) {
+	dir := t.TempDir()
+	g := newGate()
+	s := open(t, dir, boot("first"), withFaults(g))
+	l := openLog(t, s, "lazy", hourly)
+	path := segment.Path(segment.Dir("segments", 1), 1)
+	size := sizeOfFile(t, filepath.Join(dir, path))
+	release := g.block(persistence.OpWitness)
+	submit(t, s, appendOf(l, 0, small, 50))
+	<-g.held
+	submit(t, s, appendOf(l, 1, small, 1000))
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	release()
+	closeStore(t, s)
+	if err := os.Truncate(filepath.Join(crashed, path), size); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, crashed, boot("second"))
+	defer closeStore(t, s)
+	if next := openLog(t, s, "lazy", hourly).Next(); next < 1050 {
+		t.Errorf("goes on at %d and had acknowledged up to 1050", next)
+	}
+}
+
 // A start that is itself interrupted leaves the doubt to the next one.
 func TestDoubtOutlivesAnInterruptedStart(t *testing.T) {
 	dir := stopped(t, 3)
