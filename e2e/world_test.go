@@ -216,7 +216,7 @@ func TestAFullVolumeOfASinkHoldsEverythingUntilThereIsRoom(t *testing.T) {
 }
 
 func TestABadFileOrNoneLeavesTheOldConfigurationRunning(t *testing.T) {
-	l := newLife(t, choices(t, 430), lifeSettings{channel: "file", sinks: 1})
+	l := newLife(t, choices(t, 430), lifeSettings{channel: "file", sinks: 1, batch: 10})
 	good, err := os.ReadFile(l.conf)
 	if err != nil {
 		t.Fatal(err)

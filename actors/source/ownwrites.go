@@ -17,6 +17,7 @@ import (
 type ownWrites struct {
 	path   string // of the hashes
 	hashes []string
+	known  bool // the hashes could be read; else nobody can tell
 	// damaged: there are hashes, but not readable ones. Then nothing is taken
 	// for somebody else's: what we know ourselves is never behind.
 	damaged bool
@@ -24,15 +25,21 @@ type ownWrites struct {
 
 func openOwnWrites(dir, name string) *ownWrites {
 	w := &ownWrites{path: filepath.Join(dir, name)}
-	if text, err := os.ReadFile(w.path); err == nil {
-		w.hashes = slices.DeleteFunc(strings.Fields(string(text)), func(hash string) bool {
-			sum, err := hex.DecodeString(hash)
-			w.damaged = w.damaged || err != nil || len(sum) != sha256.Size
-			return err != nil || len(sum) != sha256.Size
-		})
-		w.damaged = w.damaged || len(w.hashes) == 0
+	text, err := os.ReadFile(w.path)
+	if err != nil {
+		return w
 	}
+	if lines := strings.Fields(string(text)); len(lines) > 1 && sealed(lines[:len(lines)-1]) == string(text) {
+		w.hashes, w.known = lines[:len(lines)-1], true
+	}
+	w.damaged = !w.known
 	return w
+}
+
+// sealed is the text of the file of hashes: a line each, and a hash of them all.
+func sealed(hashes []string) string {
+	text := strings.Join(hashes, "\n") + "\n"
+	return text + hashOf([]byte(text)) + "\n"
 }
 
 // has says whether text is one of our last versions.
@@ -47,7 +54,7 @@ func (w *ownWrites) write(path string, text []byte) error {
 			w.hashes = w.hashes[len(w.hashes)-1:]
 		}
 		w.hashes = append(w.hashes, hash)
-		if err := replaceFile(w.path, []byte(strings.Join(w.hashes, "\n")+"\n")); err != nil {
+		if err := replaceFile(w.path, []byte(sealed(w.hashes))); err != nil {
 			return err
 		}
 	}

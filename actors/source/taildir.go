@@ -120,7 +120,9 @@ func newTaildir(settings topologies.Settings, env Env) (Source, error) {
 	}
 	wrote := openOwnWrites(env.Dir, "taildir-position.sha256")
 	entries, foreign := loadPositions(path, wrote, t.log)
-	t.foreign = foreign
+	// Without the hashes nobody can tell who wrote the file; what is stored is
+	// exact, and the file may lag behind it.
+	t.foreign = foreign && (wrote.known || len(t.stored) == 0)
 	t.listed = map[uint64][]position{}
 	for _, p := range entries {
 		t.listed[p.Inode] = append(t.listed[p.Inode], p)
