@@ -23,7 +23,9 @@ func testKills(t *testing.T, channel string, kills int) {
 		t.Run(fmt.Sprintf("life%d", i), func(t *testing.T) {
 			t.Parallel()
 			s := lifeSettings{channel: channel, sinks: 1, rotates: i%2 == 1}
-			if i%3 == 0 {
+			// Two sinks on a memory channel lose nothing, but may repeat: one
+			// commits what lies behind a batch that the other still has.
+			if i%3 == 0 && channel == "file" {
 				s.sinks = 2
 			}
 			l := newLife(t, choices(t, i), s)

@@ -92,6 +92,9 @@ func (r Ref) Taker(holder string) *Taker {
 	return t
 }
 
+// Alive ends when the channel's actor stops for good, or the taker is closed.
+func (t *Taker) Alive() context.Context { return t.alive }
+
 // Close ends the taker. What it took and did not commit is offered again.
 func (t *Taker) Close() {
 	t.ref.system.Root.Send(t.ref.pid, Abandon{t.holder})
@@ -235,9 +238,8 @@ func (t *Taker) Delivered(l *Lease) {
 
 // Commit settles leases of one life with what the sink must remember, and
 // returns when that is on disk.
+// ctx should end with the channel's actor, as Taker.Alive does.
 func (r Ref) Commit(ctx context.Context, a *ask.Asker, c *Commit) error {
-	ctx, cancel := r.spec.tree.While(ctx, r.pid.Id)
-	defer cancel()
 	done, err := ask.One[Committed](ctx, a, r.pid, c)
 	if err != nil {
 		return err

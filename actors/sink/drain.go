@@ -401,7 +401,7 @@ func (o *outlet) commit(asker *ask.Asker, p uncommitted) error {
 		}
 		c.State = o.d.keys(o.Name, state)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commitMax)
+	ctx, cancel := context.WithTimeout(o.taker.Alive(), commitMax)
 	defer cancel()
 	if err := o.Channel.Commit(ctx, asker, c); err != nil {
 		return err

@@ -537,7 +537,7 @@ func TestAnOptionalChannelHoldsUpNobody(t *testing.T) {
 		if l := balanced(t, r); l.Put != 40 || l.Received != 30 {
 			t.Errorf("got %+v", l)
 		}
-		if got := r.Dropped()["optional channel"]; got != 20 {
+		if got := r.Dropped()["optional channel c2"]; got != 20 {
 			t.Errorf("%d records counted that the optional channel did not take, want 20", got)
 		}
 	})

@@ -484,8 +484,7 @@ func (e *emitter) bestEffort(p *plan) {
 		e.free(a)
 		if err != nil {
 			e.ledger.lose(n, 0)
-			e.drop("optional channel "+c.Name(), 0)
-			e.optionalFailed.Add(int64(n))
+			e.drop("optional channel "+c.Name(), n)
 			e.Log.Debug("optional channel took nothing", "channel", c.Name(), "err", err)
 		}
 	}

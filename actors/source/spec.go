@@ -37,13 +37,12 @@ type Spec struct {
 	Counters Counters
 
 	// ---
-	ledger         ledger
-	flights        flights
-	dropped        sync.Map // rule → *atomic.Int64
-	optionalFailed atomic.Int64
-	halted         bool
-	last           chan struct{} // closed when the latest run has ended
-	behind         map[string]map[string]Checkpoint
+	ledger  ledger
+	flights flights
+	dropped sync.Map // rule → *atomic.Int64
+	halted  bool
+	last    chan struct{} // closed when the latest run has ended
+	behind  map[string]map[string]Checkpoint
 }
 
 // Spawner is what Spawn needs of its caller.
@@ -229,8 +228,5 @@ func (s *Spec) droppedByRule() map[string]int64 {
 		m[rule.(string)] = n.(*atomic.Int64).Load()
 		return true
 	})
-	if n := s.optionalFailed.Load(); n > 0 {
-		m["optional channel"] = n
-	}
 	return m
 }
