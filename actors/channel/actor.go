@@ -78,6 +78,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.start()
+		a.arrived(ctx)
 	case *Reserve:
 		a.reserve(ctx, m)
 	case Withdraw:
@@ -87,8 +88,8 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Return:
 		a.giveBack(m)
 		a.grant(ctx)
-	case *Stored:
-		a.stored(ctx, m)
+	case Stored:
+		a.arrived(ctx)
 	case Await:
 		a.await(ctx, m)
 	case *Take:
@@ -265,33 +266,40 @@ func (a *Actor) dropWaiting(i int) {
 	a.waiting = slices.Delete(a.waiting, i, i+1)
 }
 
-func (a *Actor) stored(ctx actor.Context, m *Stored) {
-	n := m.Batch.Len()
-	a.giveBack(Return{n, m.Bytes})
+// arrived takes note of everything in the inbox.
+func (a *Actor) arrived(ctx actor.Context) {
+	for m, ok := a.inbox.next(); ok; m, ok = a.inbox.next() {
+		a.store(m)
+	}
+	a.wake(ctx)
+}
+
+func (a *Actor) store(m arrival) {
+	n := m.batch.Len()
+	a.giveBack(Return{n, m.bytes})
 	if a.Log == nil {
-		m.Base = a.queue.Next()
-	} else if m.Base < a.queue.Next() {
-		m.Batch.Release() // the log had it when this life began
+		m.base = a.queue.Next()
+	} else if m.base < a.queue.Next() {
+		m.batch.Release() // the log had it when this life began
 		return
 	}
 	c := channelstate.Chunk{
-		Base: m.Base, Count: n, Slab: m.Batch, Last: m.Base + record.Offset(n) - 1, Time: m.Batch.Time(),
+		Base: m.base, Count: n, Slab: m.batch, Last: m.base + record.Offset(n) - 1, Time: m.batch.Time(),
 	}
-	if size := m.Batch.BodyBytes(); a.Log != nil && a.memory+size > a.Window {
+	if size := m.batch.BodyBytes(); a.Log != nil && a.memory+size > a.Window {
 		c.Slab = nil // read again when its turn comes
-		m.Batch.Release()
+		m.batch.Release()
 	} else {
 		a.memory += size
 	}
 	a.queue.Store(c)
 	if a.Log == nil {
-		a.bytes += m.Bytes
+		a.bytes += m.bytes
 	}
 	a.count.Put += int64(n)
-	if m.Mark != nil {
-		a.marks = append(a.marks, markAt{c.Base + record.Offset(n), *m.Mark})
+	if m.mark != nil {
+		a.marks = append(a.marks, markAt{c.Base + record.Offset(n), *m.mark})
 	}
-	a.wake(ctx)
 }
 
 // wake tells every sink that waits; the first to come takes.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluicehq/sluice/persistence"
 	"github.com/sluicehq/sluice/persistence/channelstate"
-	"github.com/sluicehq/sluice/persistence/record"
 )
 
 var (
@@ -41,17 +40,10 @@ type Reserved struct{ Err error }
 // From source. Not answered.
 type Return struct{ Records, Bytes int }
 
-// Stored says that a batch for which room was reserved is in the channel: on
-// disk, at Base, for a durable channel; a memory channel puts it at its end.
-// The channel takes over the reference on Batch. One batch was sent to several
-// channels as several Stored with slabs of their own.
+// Stored says that there is something in the channel's inbox. It carries nothing
+// itself: what stands in a mailbox is gone when its actor stops.
 // From source. Not answered.
-type Stored struct {
-	Base  record.Offset
-	Batch *record.Slab
-	Bytes int // as reserved
-	Mark  *Mark
-}
+type Stored struct{}
 
 // Mark is a source's place that goes with a batch through a memory channel:
 // it may be stored once the batch is settled.

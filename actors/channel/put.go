@@ -134,12 +134,13 @@ func (p *put) written(err error) {
 func (p *put) arrive() {
 	n := 0
 	for i, s := range p.shares {
-		m := &Stored{Batch: s.Batch, Bytes: p.bytes[i], Mark: s.Mark}
+		m := arrival{batch: s.Batch, bytes: p.bytes[i], mark: s.Mark}
 		if s.To.Durable() {
-			m.Base = p.write.Appends[n].Base
+			m.base = p.write.Appends[n].Base
 			n++
 		}
-		s.To.system.Root.Send(s.To.pid, m)
+		s.To.spec.inbox.put(m)
+		s.To.system.Root.Send(s.To.pid, Stored{})
 	}
 }
 

@@ -28,6 +28,7 @@ type Spec struct {
 	Log    *persistence.Log // nil: a memory channel
 
 	// ---
+	inbox       inbox
 	tree        *supervise.Tree
 	capacity    atomic.Int64 // Capacity, for others to read
 	keepAlive   atomic.Int64 // KeepAlive, for others to read

@@ -158,7 +158,7 @@ a1.sources.r1.selector.default = c2
 	until(t, "all lines at the optional channel's sink that works", func() bool { return len(linesBelow(t, dir, "k3")) >= 1000 })
 	until(t, "the full channel's share counted as dropped", func() bool {
 		l := n.Status().Ledger
-		dropped := n.Status().Agents[0].Sources[0].Dropped["optional channel"]
+		dropped := n.Status().Agents[0].Sources[0].Dropped["optional channel c2"]
 		return l.Unaccounted == 0 && dropped == 900 && l.Held == 100 && l.Delivered == 2000
 	})
 	stop(t, n)
