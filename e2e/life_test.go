@@ -138,7 +138,11 @@ func (l *life) finish(n *node) verdict {
 // await waits until as many bytes have come out as went in.
 func (l *life) await(n *node) {
 	l.t.Helper()
-	l.awaitQuiet(n, func(sum int64) bool { return sum >= l.feed.bytes })
+	// The size alone does not tell: a file may still have a tail of the life
+	// before that is about to be cut.
+	l.awaitQuiet(n, func(sum int64) bool {
+		return sum >= l.feed.bytes && len(judge(l.t, l.feed.next, l.outs()...).lost) == 0
+	})
 }
 
 // awaitQuiet waits until enough has come out.

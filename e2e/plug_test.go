@@ -95,14 +95,36 @@ func (f *feed) drop(number, count int) error {
 	if e := h.Close(); err == nil {
 		err = e
 	}
+	// The agent sees the last name only, and the one before is on the disk then:
+	// what it has read is there after the plug, under one of the two.
 	if err == nil {
-		err = os.Rename(hidden, f.dropped(number))
+		err = os.Rename(hidden, f.pending(number))
+	}
+	if err == nil {
+		err = syncDir(f.dir)
+	}
+	if err == nil {
+		err = os.Rename(f.pending(number), f.dropped(number))
 	}
 	if err == nil {
 		f.next += count
 		f.bytes += int64(len(text))
 	}
 	return err
+}
+
+// pending is the name of a file that the agent does not look for.
+func (f *feed) pending(number int) string {
+	return filepath.Join(f.dir, fmt.Sprintf("pending.%06d", number))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 func (f *feed) dropped(number int) string {
@@ -149,6 +171,11 @@ func TestNothingIsLostOrRepeatedWhenThePlugIsPulled(t *testing.T) {
 		// What had no name on the disk was never sent.
 		l.feed.next, l.feed.bytes = 0, 0
 		for k := 1; k <= number; k++ {
+			if _, err := os.Stat(l.feed.pending(k)); err == nil {
+				if err := os.Rename(l.feed.pending(k), l.feed.dropped(k)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			info, err := os.Stat(l.feed.dropped(k))
 			if err != nil {
 				for j := k + 1; j <= number; j++ {
