@@ -75,7 +75,7 @@ func (l *life) goOn(what string) (refused bool) {
 func (l *life) untilOutOrNamed(n *node) (why string) {
 	l.t.Helper()
 	until(l.t, "everything is out or the reason is told", func() bool {
-		if bytesIn(l.outs()...) >= l.feed.bytes {
+		if l.isOut() {
 			return true
 		}
 		select {

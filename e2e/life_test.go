@@ -138,11 +138,13 @@ func (l *life) finish(n *node) verdict {
 // await waits until as many bytes have come out as went in.
 func (l *life) await(n *node) {
 	l.t.Helper()
-	// The size alone does not tell: a file may still have a tail of the life
-	// before that is about to be cut.
-	l.awaitQuiet(n, func(sum int64) bool {
-		return sum >= l.feed.bytes && len(judge(l.t, l.feed.next, l.outs()...).lost) == 0
-	})
+	l.awaitQuiet(n, func(int64) bool { return l.isOut() })
+}
+
+// isOut says that every line is in the output. The size alone does not tell: a
+// file may still have a tail of the life before that is about to be cut.
+func (l *life) isOut() bool {
+	return bytesIn(l.outs()...) >= l.feed.bytes && len(judge(l.t, l.feed.next, l.outs()...).lost) == 0
 }
 
 // awaitQuiet waits until enough has come out.
