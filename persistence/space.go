@@ -15,27 +15,30 @@ var ErrNoSpace = errors.New("not enough space is left on the volume")
 // space is the gate before the volume is full.
 type space struct {
 	dir     string
+	stat    func(dir string) (size, free int64, err error)
 	min     int64 // free bytes below which appends are refused
 	checked time.Time
+	free    int64 // as it was then
 	handed  int64 // bytes taken since
-	free    int64
+	shut    bool  // appends are refused until much more than min is free
 }
 
 const (
 	spaceEvery  = 100 * time.Millisecond
 	spaceBytes  = 8 << 20
+	spaceMargin = 16 << 20  // least that is free above min when a shut gate opens
 	minFree     = 500 << 20 // Flume's minimumRequiredSpace
 	minFreeLeft = 192 << 20 // what memtables, their flush and a compaction need
 )
 
 func (g *space) init(dir string, min int64) error {
-	g.dir, g.min = dir, min
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("free space of %s: %w", dir, err)
+	g.dir, g.min, g.stat = dir, min, statfs
+	size, _, err := g.stat(dir)
+	if err != nil {
+		return err
 	}
 	if min == 0 {
-		g.min = minFreeOf(int64(st.Blocks) * int64(st.Bsize))
+		g.min = minFreeOf(size)
 	}
 	return nil
 }
@@ -46,20 +49,24 @@ func minFreeOf(size int64) int64 { return min(minFree, max(size/20, minFreeLeft)
 // check refuses w when the volume has little left. Writes that only set and
 // delete go on to half of that: they are small, and give space back.
 func (g *space) check(w *Write) error {
+	size := int64(0)
 	for i := range w.Appends {
-		g.handed += int64(len(w.Appends[i].Payload))
+		size += int64(len(w.Appends[i].Payload))
 	}
-	if g.handed > spaceBytes || time.Since(g.checked) > spaceEvery {
+	if g.handed+size > spaceBytes || time.Since(g.checked) > spaceEvery {
 		if err := g.read(); err != nil {
 			return err
 		}
 	}
-	if len(w.Appends) > 0 && g.free-g.handed < g.min {
-		return g.refusal(g.min)
+	if len(w.Appends) > 0 {
+		if err := g.admit(size); err != nil {
+			return err
+		}
 	}
 	if g.free < g.min/2 {
 		return g.refusal(g.min / 2)
 	}
+	g.handed += size
 	return nil
 }
 
@@ -68,8 +75,22 @@ func (g *space) look() error {
 	if err := g.read(); err != nil {
 		return err
 	}
-	if g.free < g.min {
-		return g.refusal(g.min)
+	return g.admit(0)
+}
+
+// admit refuses an append of size bytes that leaves too little. What Badger
+// gives back and takes again all the time must not open a gate that is shut:
+// who was refused, and asks why, is told.
+func (g *space) admit(size int64) error {
+	opens := g.min + max(g.min/8, spaceMargin)
+	switch left := g.free - g.handed - size; {
+	case left < g.min:
+		g.shut = true
+	case left >= opens:
+		g.shut = false
+	}
+	if g.shut {
+		return g.refusal(opens)
 	}
 	return nil
 }
@@ -79,11 +100,18 @@ func (g *space) refusal(min int64) error {
 }
 
 func (g *space) read() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(g.dir, &st); err != nil {
-		return fmt.Errorf("free space of %s: %w", g.dir, err)
+	_, free, err := g.stat(g.dir)
+	if err != nil {
+		return err
 	}
-	g.free = int64(st.Bavail) * int64(st.Bsize)
-	g.checked, g.handed = time.Now(), 0
+	g.free, g.handed, g.checked = free, 0, time.Now()
 	return nil
+}
+
+func statfs(dir string) (size, free int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Blocks) * int64(st.Bsize), int64(st.Bavail) * int64(st.Bsize), nil
 }
