@@ -16,14 +16,15 @@ import (
 // from the lines above its own, and nothing else of ours. A new package gets a
 // place here; choosing it is choosing what the package may know.
 var layers = [][]string{
-	{"persistence/record", "topologies/kinds"},
+	{"persistence/record", "topologies/kinds", "topologies/configs"},
 	{"persistence/segment", "topologies"},
 	{"persistence", "topologies/flume"},
 	{"persistence/partitionlog", "persistence/channelstate", "persistence/offsets", "topologies/load"},
 	{"persistence/raftstate", "topologies/examples"},
 	{"actors/ask", "actors/supervise"},
 	{"actors/replica"},
-	{"actors/controller", "actors/partition"},
+	{"actors/partition"},
+	{"actors/controller"},
 	{"actors/group", "actors/txn"},
 	{"actors/producer", "actors/consumer"},
 	{"actors/channel"},
