@@ -126,7 +126,27 @@ func (g *Agent) Apply(ctx context.Context, next *topologies.Agent) error {
 	g.mu.Lock()
 	g.now = next
 	g.mu.Unlock()
-	return g.startParts(next, fate, specs)
+	started, err := g.startParts(next, fate, specs)
+	if err != nil {
+		return err
+	}
+	g.awaitOpen(ctx, started)
+	return nil
+}
+
+// openMax is how long whoever starts an agent waits for its sources to listen.
+const openMax = 10 * time.Second
+
+// awaitOpen returns when sources can be reached. One that takes longer shows
+// where its state does; that is no reason to undo the rest.
+func (g *Agent) awaitOpen(ctx context.Context, sources []source.Ref) {
+	bounded, cancel := context.WithTimeout(ctx, openMax)
+	defer cancel()
+	for _, s := range sources {
+		if s.AwaitOpen(bounded) != nil {
+			g.env.Log.Warn("source is not open yet", "source", s.Name())
+		}
+	}
 }
 
 // check says what of a cannot run at all.

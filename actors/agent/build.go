@@ -90,8 +90,9 @@ func (g *Agent) openLog(spec *channel.Spec, flush persistence.Policy) error {
 	return err
 }
 
-// startParts starts what begins: channels, then sinks, then sources.
-func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[string]topologies.Action, specs map[string]*channel.Spec) error {
+// startParts starts what begins: channels, then sinks, then sources,
+// which it returns.
+func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[string]topologies.Action, specs map[string]*channel.Spec) (sources []source.Ref, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	under := spawner{g.env.Tree.System(), g.pid}
@@ -100,7 +101,7 @@ func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[s
 		case begins(action):
 			ref, err := channel.Spawn(under, g.env.Tree, specs[c.Name])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			g.channels[c.Name] = channelPart{ref, specs[c.Name], c.Kind.Name}
 		case action == topologies.Adjust:
@@ -110,7 +111,7 @@ func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[s
 	for _, spec := range g.sinkSpecs(next, fate[kinds.Sink]) {
 		ref, err := sink.Spawn(under, spec.spec)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		spec.ref = ref
 		g.sinks[spec.spec.Name] = spec
@@ -123,11 +124,12 @@ func (g *Agent) startParts(next *topologies.Agent, fate map[kinds.Category]map[s
 		spec := g.sourceSpec(next, c)
 		ref, err := source.Spawn(under, spec)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		g.sources[c.Name] = sourcePart{ref, spec, c.Kind.Name, c.Channels}
+		sources = append(sources, ref)
 	}
-	return nil
+	return sources, nil
 }
 
 // replayable are the sources that read again what was not settled.

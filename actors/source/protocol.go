@@ -32,6 +32,17 @@ func (r Ref) Counters() *Counters { return &r.spec.Counters }
 // Dropped is how many records each rule left out.
 func (r Ref) Dropped() map[string]int64 { return r.spec.droppedByRule() }
 
+// AwaitOpen returns when whoever connects to the source is heard: it listens, or
+// does not have to, or its first run has already failed.
+func (r Ref) AwaitOpen(ctx context.Context) error {
+	select {
+	case <-r.spec.opened:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Halt stops reading and returns when everything read is in its channels.
 func (r Ref) Halt(ctx context.Context) error {
 	_, err := ask.For[Halted](ctx, r.system, r.pid, Halt{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ type Spec struct {
 	dropped sync.Map // rule → *atomic.Int64
 	halted  bool
 	last    chan struct{} // closed when the latest run has ended
+	opened  chan struct{} // closed when the first run listens, or needs not, or has ended
+	opening sync.Once
 	behind  map[string]map[string]Checkpoint
 }
 
@@ -51,6 +54,9 @@ type Spawner = channel.Spawner
 // Spawn starts the source under the caller.
 func Spawn(ctx Spawner, spec *Spec) (Ref, error) {
 	spec.behind = map[string]map[string]Checkpoint{}
+	if spec.opened == nil {
+		spec.opened = make(chan struct{})
+	}
 	props := spec.Tree.Props("source", supervise.Default, func() actor.Actor { return &Actor{Spec: spec} })
 	pid, err := ctx.SpawnNamed(props, "source/"+spec.Name)
 	if err != nil {
@@ -112,6 +118,7 @@ func (s *Spec) once(ctx context.Context, end context.CancelCauseFunc, self *acto
 			end(errPoisoned)
 		}
 	}()
+	defer s.open()
 	// What an earlier run has read may still be on its way through a memory
 	// channel. Reading goes on where the stored checkpoints are, so they must
 	// have come that far.
@@ -139,6 +146,7 @@ func (s *Spec) once(ctx context.Context, end context.CancelCauseFunc, self *acto
 		return err, nil
 	}
 	s.Tree.System().Root.Send(self, made{src})
+	defer s.openWhenBound(ctx, src)()
 	e := &emitter{
 		Spec: s, self: self, stored: have, names: s.Settings.List("interceptors"),
 		window: make(chan struct{}, windowMax), stopped: end, chain: chain, selector: selector,
@@ -150,6 +158,27 @@ func (s *Spec) once(ctx context.Context, end context.CancelCauseFunc, self *acto
 		e.window <- struct{}{}
 	}
 	return err, nil
+}
+
+func (s *Spec) open() { s.opening.Do(func() { close(s.opened) }) }
+
+// openWhenBound notes that src can be reached, at once if it does not listen.
+// The answer ends the wait.
+func (s *Spec) openWhenBound(ctx context.Context, src Source) (end func()) {
+	listens, ok := src.(interface {
+		Addr(context.Context) (net.Addr, error)
+	})
+	if !ok {
+		s.open()
+		return func() {}
+	}
+	ctx, end = context.WithCancel(ctx)
+	go func() {
+		if _, err := listens.Addr(ctx); err == nil {
+			s.open()
+		}
+	}()
+	return end
 }
 
 func (s *Spec) awaitFlights(ctx context.Context, self *actor.PID) error {
