@@ -59,18 +59,18 @@ func TestASystemPropertyMayHoldAnything(t *testing.T) {
 func TestTheScreenDrawsOverItsLastLineOnATerminalOnly(t *testing.T) {
 	var plain bytes.Buffer
 	s := &screen{w: &plain}
-	s.redraw("one %d", 1)
-	s.redraw("two")
+	s.redraw(field{"one", 1}, field{"1", 1})
+	s.redraw(field{"two", 1})
 	s.line("three")
-	if want := "one 1\ntwo\nthree\n"; plain.String() != want {
+	if want := "  one   1\n  two\nthree\n"; plain.String() != want {
 		t.Errorf("without a terminal: got %q, want %q", &plain, want)
 	}
 	var live bytes.Buffer
 	s = &screen{w: &live, live: true, raw: true}
-	s.redraw("one")
-	s.redraw("two")
+	s.redraw(field{"one", 1})
+	s.redraw(field{"two", 1})
 	s.line("a\nb")
-	if want := "\r\x1b[Kone\r\x1b[Ktwo\r\x1b[Ka\r\nb\r\n"; live.String() != want {
+	if want := "\r\x1b[K  one\r\x1b[K  two\r\x1b[Ka\r\nb\r\n"; live.String() != want {
 		t.Errorf("on a terminal: got %q, want %q", &live, want)
 	}
 }

@@ -265,8 +265,12 @@ func (d *demo) status() {
 	in, out := float64(now.written-d.last.written)/secs, float64(now.delivered-d.last.delivered)/secs
 	d.last = now
 	l := d.process.node.Status().Ledger
-	d.out.redraw("  in %.0f/s   out %.0f/s   received %d   held %d   delivered %d   lost %d   duplicates %d   kills %d",
-		in, out, l.Received, l.Held, l.Delivered, d.files.lost(len(d.files.seen)), d.files.duplicates(), d.kills)
+	d.out.redraw(
+		field{fmt.Sprintf("in %.0f/s", in), 3}, field{fmt.Sprintf("out %.0f/s", out), 3},
+		field{fmt.Sprintf("received %d", l.Received), 1}, field{fmt.Sprintf("held %d", l.Held), 4},
+		field{fmt.Sprintf("delivered %d", l.Delivered), 2},
+		field{fmt.Sprintf("lost %d", d.files.lost(len(d.files.seen))), 6}, field{fmt.Sprintf("duplicates %d", d.files.duplicates()), 5},
+		field{fmt.Sprintf("kills %d", d.kills), 4})
 }
 
 // kill makes the next of the agent's parts fail: sink, source, channel in turn.
@@ -378,8 +382,8 @@ func (v verdict) String() string {
 	if v.Dir != "" {
 		kept = "; kept in " + v.Dir
 	}
-	return fmt.Sprintf("verdict: %s: written %d, lost %d duplicates %d; %d parts killed, %d came back; %s%s",
-		word, v.Written, v.Lost, v.Duplicates, v.Kills, v.Back, balance, kept)
+	return fmt.Sprintf("verdict: %s: written %d, lost %d duplicates %d; %s killed, %d came back; %s%s",
+		word, v.Written, v.Lost, v.Duplicates, plural(v.Kills, "part"), v.Back, balance, kept)
 }
 
 // finishWait is how long the agent has for what is left when the load ends.

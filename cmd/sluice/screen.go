@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,19 +71,56 @@ func (s *screen) line(format string, args ...any) {
 	io.WriteString(s.w, text+end)
 }
 
+// field is a part of the line that is redrawn; where they do not all fit, those
+// of the lowest weight go first.
+type field struct {
+	text   string
+	weight int
+}
+
 // redraw shows a line in place of the one redrawn before; without a terminal it
 // is one more line.
-func (s *screen) redraw(format string, args ...any) {
+func (s *screen) redraw(fields ...field) {
 	if !s.live {
-		s.line(format, args...)
+		s.line("%s", fit(fields, 1<<20))
 		return
 	}
-	text := fmt.Sprintf(format, args...)
+	width := 80
 	if out, ok := s.w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(out.Fd())); err == nil && width > 1 && len(text) >= width {
-			text = text[:width-1]
+		if w, _, err := term.GetSize(int(out.Fd())); err == nil && w > 0 {
+			width = w
 		}
 	}
-	io.WriteString(s.w, "\r\x1b[K"+text)
+	// A line that fills the last column could make the terminal begin a new one.
+	io.WriteString(s.w, "\r\x1b[K"+fit(fields, width-1))
 	s.drawn = true
+}
+
+// fit writes the fields in width columns: closer together if they must be, and
+// then without the least of them. None is cut.
+func fit(fields []field, width int) string {
+	fields = slices.Clone(fields)
+	for gap := "   "; len(fields) > 0; gap = "  " {
+		text := ""
+		for i, f := range fields {
+			if i == 0 {
+				text = gap[1:] + f.text
+			} else {
+				text += gap + f.text
+			}
+		}
+		if len(text) <= width {
+			return text
+		}
+		if gap == "  " {
+			least := 0
+			for i, f := range fields {
+				if f.weight < fields[least].weight {
+					least = i
+				}
+			}
+			fields = slices.Delete(fields, least, least+1)
+		}
+	}
+	return ""
 }
