@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"time"
 
 	"github.com/dlclark/regexp2"
@@ -21,7 +22,8 @@ type Matcher interface {
 	Full(b []byte) (bool, error)
 	// Find appends to loc[:0] the start and end of the first match at or after
 	// at, then of each group in it, -1 for a group that took no part. The answer
-	// is empty when there is none.
+	// is empty when there is none. With at > 0 a search goes on: b is the text
+	// that was searched last, as it was then.
 	Find(b []byte, at int, loc []int) ([]int, error)
 	// Groups is the number of groups.
 	Groups() int
@@ -32,7 +34,7 @@ type Matcher interface {
 }
 
 const (
-	// matchTimeout bounds one match of a pattern that can run away.
+	// matchTimeout bounds all matches in one text of a pattern that can run away.
 	matchTimeout = time.Second
 	// scratchMax bounds the bytes that Find keeps to stay linear; longer texts
 	// are searched by package regexp, which allocates.
@@ -161,7 +163,9 @@ type backtracking struct {
 	names   map[string]int
 	find    *regexp2.Regexp
 	full    *regexp2.Regexp
-	starts  []int // byte position of each rune of the text last searched
+	runes   []rune        // of the text last searched
+	starts  []int         // byte position of each, and of the end
+	spent   time.Duration // on searching it
 }
 
 func compileBacktracking(pattern string) (*backtracking, error) {
@@ -176,31 +180,33 @@ func compileBacktracking(pattern string) (*backtracking, error) {
 	if m.full, err = regexp2.Compile(`\A(?:`+string(t.out)+`)\z`, regexp2.None); err != nil {
 		return nil, err
 	}
-	m.find.MatchTimeout, m.full.MatchTimeout = matchTimeout, matchTimeout
+	m.full.MatchTimeout = matchTimeout
 	return m, nil
 }
 
-func (m *backtracking) Match(b []byte) (bool, error) { return m.find.MatchString(string(b)) }
+func (m *backtracking) Match(b []byte) (bool, error) {
+	m.find.MatchTimeout = matchTimeout
+	return m.find.MatchString(string(b))
+}
 
 func (m *backtracking) Full(b []byte) (bool, error) { return m.full.MatchString(string(b)) }
 
 func (m *backtracking) Find(b []byte, at int, loc []int) ([]int, error) {
 	loc = loc[:0]
-	runes := make([]rune, 0, len(b))
-	m.starts = m.starts[:0]
-	from := 0
-	for i, r := range string(b) {
-		if i < at {
-			from++
-		}
-		runes = append(runes, r)
-		m.starts = append(m.starts, i)
+	if at == 0 || len(m.starts) == 0 || m.starts[len(m.starts)-1] != len(b) {
+		m.take(b)
 	}
-	m.starts = append(m.starts, len(b))
 	if at > len(b) {
 		return loc, nil
 	}
-	match, err := m.find.FindRunesMatchStartingAt(runes, from)
+	// A text with very many matches takes as long as one that never ends.
+	if m.find.MatchTimeout = matchTimeout - m.spent; m.find.MatchTimeout <= 0 {
+		return loc, fmt.Errorf("its matches take more than %v", matchTimeout)
+	}
+	from, _ := slices.BinarySearch(m.starts, at)
+	began := time.Now()
+	match, err := m.find.FindRunesMatchStartingAt(m.runes, from)
+	m.spent += time.Since(began)
 	if err != nil || match == nil {
 		return loc, err
 	}
@@ -213,6 +219,15 @@ func (m *backtracking) Find(b []byte, at int, loc []int) ([]int, error) {
 		loc = append(loc, m.starts[g.Index], m.starts[g.Index+g.Length])
 	}
 	return loc, nil
+}
+
+// take makes b the text that is searched.
+func (m *backtracking) take(b []byte) {
+	m.runes, m.starts, m.spent = m.runes[:0], m.starts[:0], 0
+	for i, r := range string(b) {
+		m.runes, m.starts = append(m.runes, r), append(m.starts, i)
+	}
+	m.starts = append(m.starts, len(b))
 }
 
 func (m *backtracking) Groups() int { return len(m.find.GetGroupNumbers()) - 1 }

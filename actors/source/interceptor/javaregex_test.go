@@ -1,7 +1,9 @@
 package interceptor_test
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -152,6 +154,46 @@ func BenchmarkMatch(b *testing.B) {
 				for _, l := range lines {
 					m.Match(l)
 				}
+			}
+		})
+	}
+}
+
+// A pattern with look-around is searched again behind every match: the text is
+// decoded once, not each time.
+func TestManyMatchesDoNotCostTheSquareOfTheText(t *testing.T) {
+	r, err := interceptor.ParseReplacement("x", compile(t, "(?=b)b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := bytes.Repeat([]byte("b"), 20_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	out, _, err := r.Apply(nil, text)
+	runtime.ReadMemStats(&after)
+	if want := bytes.Repeat([]byte("x"), len(text)); err != nil || !bytes.Equal(out, want) {
+		t.Fatalf("%d bytes, %v; want %d times x", len(out), err, len(want))
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 100<<20 {
+		t.Errorf("%d matches took %d MiB", len(text), took>>20)
+	}
+}
+
+// What runs away is stopped, in one match as in the sum of all in a text.
+func TestSlowMatchesEndWithAnError(t *testing.T) {
+	slow := strings.Repeat("a", 18) + "c"
+	for name, text := range map[string]string{"one": strings.Repeat("a", 60), "many": strings.Repeat(slow, 4000)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := interceptor.ParseReplacement("x", compile(t, "(?=a)(?:(a+)+b|a+c)"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := r.Apply(nil, []byte(text)); err == nil {
+				t.Error("no error")
+			}
+			if out, _, err := r.Apply(nil, []byte("1aac2")); err != nil || string(out) != "1x2" {
+				t.Errorf("the next text: %q, %v", out, err)
 			}
 		})
 	}
