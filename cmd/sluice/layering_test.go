@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"persistence/record", "topologies/kinds", "topologies/configs"},
 	{"persistence/segment", "topologies"},
 	{"persistence", "topologies/flume"},
-	{"persistence/partitionlog", "persistence/channelstate", "persistence/offsets", "topologies/load"},
+	{"persistence/partitionlog", "persistence/channelstate", "persistence/offsets", "topologies/load", "topologies/clientprops"},
 	{"persistence/raftstate", "topologies/examples"},
 	{"actors/ask", "actors/supervise"},
 	{"actors/replica"},
