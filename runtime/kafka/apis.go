@@ -1,0 +1,94 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// api is one row of what is served.
+type api struct {
+	key      int16
+	min, max int16
+	name     string
+	handle   func(*Server, *request)
+	// maxBytes bounds a request. Decoding makes more of it than it was; size
+	// times that factor stays below 64 MiB.
+	maxBytes int
+	// waits: the handler may block, so it gets a goroutine of its own. Handlers
+	// without it run where the connection reads, and must not.
+	waits bool
+	// pooled: the handler walks the bytes itself and frees them; there is no
+	// decoded body.
+	pooled bool
+	// copies: nothing that the handler keeps of the body is a []byte, which
+	// would be a part of the frame.
+	copies bool
+
+	flexibleFrom int16 // the first version with tagged fields
+}
+
+const (
+	apiVersionsKey = 18
+
+	sizeMax    = 100 << 20 // of any frame
+	sizeGroup  = 1 << 20   // where members bring data of their own
+	sizeClient = 512 << 10 // lists of partitions, as large clients send them
+	sizeAdmin  = 256 << 10
+	sizeSmall  = 16 << 10
+)
+
+// served is the table of all APIs. A row is here only when the whole of it is
+// served: clients do without what is not advertised, but believe what is.
+func served() []api {
+	return []api{
+		{key: 18, min: 0, max: 4, name: "ApiVersions", maxBytes: sizeSmall, handle: (*Server).apiVersions},
+	}
+}
+
+// apis finds the row of a key.
+type apis []*api
+
+func newAPIs(rows []api) apis {
+	var a apis
+	for i := range rows {
+		row := &rows[i]
+		for int(row.key) >= len(a) {
+			a = append(a, nil)
+		}
+		row.flexibleFrom = flexibleFrom(row.key, row.max)
+		a[row.key] = row
+	}
+	return a
+}
+
+// flexibleFrom is the first version of key up to max that is flexible, or one
+// behind max.
+func flexibleFrom(key, max int16) int16 {
+	req := kmsg.RequestForKey(key)
+	for v := int16(0); v <= max; v++ {
+		if req.SetVersion(v); req.IsFlexible() {
+			return v
+		}
+	}
+	return max + 1
+}
+
+// find returns the row for h, and in which version to answer. What is not
+// served has no answer that clients would understand, except of ApiVersions.
+func (a apis) find(h header) (*api, int16, error) {
+	if h.key < 0 || int(h.key) >= len(a) || a[h.key] == nil {
+		return nil, 0, badFrame("key %d is not served", h.key)
+	}
+	row := a[h.key]
+	switch {
+	case h.version >= row.min && h.version <= row.max:
+		return row, h.version, nil
+	case h.key == apiVersionsKey:
+		return row, 0, nil
+	}
+	return nil, 0, badFrame("%s v%d is not served, only %d to %d", row.name, h.version, row.min, row.max)
+}
+
+// String is for the log.
+func (a *api) String() string { return fmt.Sprintf("%s %d-%d", a.name, a.min, a.max) }
