@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -75,15 +76,38 @@ func copyBadger(from, to string, link bool) error {
 	return nil
 }
 
-// copyFile copies; the zeros at the end of a memtable's log, which has
-// its full length from the start, stay a hole.
-func copyFile(src, dst string) error {
-	b, err := os.ReadFile(src)
+// copyFile copies; zeros, of which a memtable's log has its full length from
+// the start, stay a hole.
+func copyFile(src, dst string) (err error) {
+	from, err := os.Open(src)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(dst, bytes.TrimRight(b, "\x00"), 0o600); err != nil {
+	defer from.Close()
+	to, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Truncate(dst, int64(len(b)))
+	defer func() {
+		if e := to.Close(); err == nil {
+			err = e
+		}
+	}()
+	buf, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; {
+		n, err := io.ReadFull(from, buf)
+		if n > 0 && !bytes.Equal(buf[:n], zeros[:n]) {
+			if _, err := to.WriteAt(buf[:n], at); err != nil {
+				return err
+			}
+		}
+		at += int64(n)
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return to.Truncate(at)
+		default:
+			return err
+		}
+	}
 }

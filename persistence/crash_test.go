@@ -14,9 +14,14 @@ import (
 // full says that every test runs at its full count.
 func full() bool { return os.Getenv("SLUICE_FULL") == "1" }
 
+// count is how often something is done: in a sample, a short one (under the
+// race detector), or at full counts.
 func count(sample, all int) int {
-	if full() {
+	switch {
+	case full():
 		return all
+	case testing.Short():
+		return (sample + 1) / 2
 	}
 	return sample
 }
