@@ -213,26 +213,57 @@ func table(list []message) string {
 	return b.String()
 }
 
+// ofAgents are the actors that an agent starts; the others are a broker's.
+var ofAgents = []string{"channel", "sink", "source"}
+
+// parentOf is the actor that starts the one of this kind.
+func parentOf(kind string) string {
+	if slices.Contains(ofAgents, kind) {
+		return "agent"
+	}
+	return "broker"
+}
+
+// named is a path as the tree shows it: those that end in a slash go on with a
+// name.
+func named(path string) string {
+	if strings.HasSuffix(path, "/") {
+		return path + "NAME"
+	}
+	return path
+}
+
+// edge is what stands before line i of n.
+func edge(i, n int) string {
+	if i == n-1 {
+		return "└─"
+	}
+	return "├─"
+}
+
 func drawn(list []spawned) string {
 	var b strings.Builder
 	b.WriteString("```\nnode\n")
-	for _, top := range list {
-		if !top.top {
-			continue
+	var tops []spawned
+	for _, s := range list {
+		if s.top {
+			tops = append(tops, s)
 		}
-		fmt.Fprintf(&b, "└─ %sNAME\n", top.path)
+	}
+	for n, top := range tops {
+		fmt.Fprintf(&b, "%s %s\n", edge(n, len(tops)), named(top.path))
 		var children []string
 		for _, s := range list {
-			if !s.top {
-				children = append(children, s.path+"NAME")
+			if !s.top && parentOf(s.kind) == top.kind {
+				children = append(children, named(s.path))
 			}
 		}
+		side := "   "
+		if n < len(tops)-1 {
+			side = "│  "
+		}
 		for i, c := range children {
-			edge := "├─"
-			if i == len(children)-1 {
-				edge = "└─"
-			}
-			fmt.Fprintf(&b, "   %s %s\n", edge, c)
+			fmt.Fprintf(&b, "%s%s %s\n", side, edge(i, len(children)), c)
 		}
 	}
 	p := supervise.Default
@@ -269,16 +300,16 @@ func TestTheReadmeTellsWhoTalksToWhomAndWhoWatchesWhom(t *testing.T) {
 
 // A message that says nothing of itself would be missing in the table.
 func TestEveryMessageHasItsPlaceInTheTable(t *testing.T) {
-	named := map[string]bool{}
+	told := map[string]bool{}
 	for _, m := range spoken(t) {
-		named[m.to+"."+m.name], named[m.to+"."+m.answer] = true, true
-		named[m.name] = true // news to another package
+		told[m.to+"."+m.name], told[m.to+"."+m.answer] = true, true
+		told[m.name] = true // news to another package
 	}
 	files, _ := filepath.Glob("*/protocol.go")
 	for _, file := range files {
 		pkg := filepath.Dir(file)
 		for name := range cases(t, filepath.Join(pkg, "actor.go")) {
-			if token.IsExported(name) && !named[pkg+"."+name] {
+			if token.IsExported(name) && !told[pkg+"."+name] {
 				t.Errorf("%s.%s is handled, and its comment does not say who sends it", pkg, name)
 			}
 		}
