@@ -75,8 +75,8 @@ func newTopicProduce() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "produce NAME",
 		Short: "Write each line of standard input as a record",
-		Example: `  echo hello | sluice topic produce orders
-  sluice topic produce orders --key-separator : --compression lz4 <orders.txt`,
+		Example: `  sluice topic produce orders
+  sluice topic produce orders --key-separator : --compression lz4`,
 		Args: cobra.ExactArgs(1),
 	}
 	broker := withBroker(cmd).withConfig(cmd, "config", "property")
