@@ -22,6 +22,9 @@ type life struct {
 	kills int
 	began time.Time
 	wrap  []string // what the agent is run under
+
+	env    []string // more of it
+	binary string   // another one than the usual
 }
 
 // lifeSettings is what one life differs from another in.
@@ -105,7 +108,24 @@ func (l *life) flumeConf(s lifeSettings) string {
 func (l *life) start(more ...string) *node {
 	l.t.Helper()
 	args := []string{"agent", "-n", "a1", "-f", l.conf, "--data", l.data(), "--http", "127.0.0.1:0", "--ready-json"}
-	return start(l.t, filepath.Join(l.dir, "stderr"), command(l.wrap, append(args, more...)...))
+	c := command(l.wrap, append(args, more...)...)
+	if l.binary != "" {
+		c.Path, c.Args[0] = l.binary, l.binary
+	}
+	c.Env = append(os.Environ(), l.env...)
+	return start(l.t, filepath.Join(l.dir, "stderr"), c)
+}
+
+// configure adds lines to the configuration.
+func (l *life) configure(lines ...string) {
+	l.t.Helper()
+	text, err := os.ReadFile(l.conf)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(l.conf, append(text, strings.Join(lines, "\n")+"\n"...), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // runAndKill starts the agent and kills it at a random moment: one in four

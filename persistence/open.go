@@ -69,12 +69,28 @@ func (s *Store) open() (err error) {
 	if err := s.recover(old, w); err != nil {
 		return err
 	}
+	if err := s.stamp(); err != nil {
+		return err
+	}
 	if err := s.witness.settle(); err != nil {
 		return err
 	}
 	s.live.Store(true)
 	s.tender.start()
 	return s.keepAside()
+}
+
+// stamp commits a transaction of which the witness hears before anything else
+// happens: so a Badger from before this opening is known as such, however soon
+// the process is killed. A volume without room is no reason not to open.
+func (s *Store) stamp() error {
+	if s.repair != nil {
+		return nil
+	}
+	if err := s.do(&Write{}); err != nil && !errors.Is(err, ErrNoSpace) {
+		return err
+	}
+	return nil
 }
 
 // abandon undoes an opening that was refused.

@@ -63,6 +63,32 @@ func TestAShareWithoutItsPartnerNeverAppears(t *testing.T) {
 	expect(t, openLog(t, s, "b", persistence.LogOptions{}), []int{0, 1, 2, 9}, mixedLarge)
 }
 
+// An older copy of Badger is found out even if the process was killed right
+// after its start, before the witness had to hear of any write.
+func TestABadgerFromBeforeTheLastOpeningIsRefused(t *testing.T) {
+	dir, _ := history(t, false)
+	g := newGate()
+	s := open(t, dir, withFaults(g))
+	closeStore(t, s)
+	older := t.TempDir()
+	copyTree(t, filepath.Join(dir, "badger"), older)
+	s = open(t, dir, withFaults(g))
+	release := g.block(persistence.OpWitness) // it hears nothing more
+	submit(t, s, appendOf(openLog(t, s, "a", persistence.LogOptions{}), 1, small, 1))
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	release()
+	closeStore(t, s)
+	if err := os.RemoveAll(filepath.Join(crashed, "badger")); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, older, filepath.Join(crashed, "badger"))
+	var d *persistence.ErrDamaged
+	if _, err := tryOpen(t, crashed); !errors.As(err, &d) || !strings.Contains(err.Error(), "are lost") {
+		t.Errorf("opened with %v, want a refusal that names what is lost", err)
+	}
+}
+
 // Rule 2: a transaction says up to where the frames of its logs are accounted
 // for, so that no start takes them, or the state in them, a second time.
 func TestWhatATransactionHoldsIsNotTakenAgain(t *testing.T) {
