@@ -107,7 +107,8 @@ func here(t *testing.T, dir, text string) (moved, port string) {
 	return moved, port
 }
 
-// What users copy runs: it becomes ready, delivers what there is, and stops.
+// What users copy runs, also with Flume's defects: it becomes ready, delivers
+// what there is, and stops. The examples leave no kind out.
 func TestEveryExampleRuns(t *testing.T) {
 	files, err := filepath.Glob(examples + "/*.*")
 	if err != nil {
@@ -120,41 +121,50 @@ func TestEveryExampleRuns(t *testing.T) {
 			continue
 		}
 		seen++
-		t.Run(name, func(t *testing.T) {
-			e, known := runs[name]
-			if !known {
-				t.Fatalf("nobody says how %s is run: give it a line", name)
-			}
-			t.Parallel()
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := workDir(t)
-			moved, port := here(t, dir, string(text))
-			conf := filepath.Join(dir, name)
-			if err := os.WriteFile(conf, []byte(moved), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			c := command(nil, "agent", "-n", e.agent, "-f", conf, "-Ddemo.dir="+dir, "--data", filepath.Join(dir, "data"),
-				"--http", "127.0.0.1:0", "--ready-json")
-			c.Env = append(os.Environ(), "USER=someone", "STATE="+dir+"/var/lib/sluice")
-			n := start(t, filepath.Join(dir, "stderr"), c)
-			n.mustBeReady()
-			if e.send != nil {
-				until(t, "it is taken", func() bool { return e.send(port) == nil })
-			}
-			if !e.quiet {
-				delivered := regexp.MustCompile(`sluice_ledger_events\{account="delivered",[^}]*\} [1-9]`)
-				until(t, "something is delivered", func() bool { return delivered.MatchString(n.get("/metrics")) })
-			}
-			if s := n.get("/readyz?verbose"); !strings.HasPrefix(s, "200") {
-				t.Errorf("not ready: %s\n%s", s, n.messages())
-			}
-			n.stop()
-		})
+		for _, compat := range []string{"", "flume"} {
+			t.Run(name+"/compat="+compat, func(t *testing.T) {
+				t.Parallel()
+				runExample(t, file, compat)
+			})
+		}
 	}
 	if seen != len(runs) {
 		t.Errorf("%d examples, %d are known", seen, len(runs))
 	}
+}
+
+func runExample(t *testing.T, file, compat string) {
+	name := filepath.Base(file)
+	e, known := runs[name]
+	if !known {
+		t.Fatalf("nobody says how %s is run: give it a line", name)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := workDir(t)
+	moved, port := here(t, dir, string(text))
+	conf := filepath.Join(dir, name)
+	if err := os.WriteFile(conf, []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := command(nil, "agent", "-n", e.agent, "-f", conf, "-Ddemo.dir="+dir, "--data", filepath.Join(dir, "data"),
+		"--http", "127.0.0.1:0", "--ready-json", "--compat", compat)
+	c.Env = append(os.Environ(), "USER=someone", "STATE="+dir+"/var/lib/sluice")
+	n := start(t, filepath.Join(dir, "stderr"), c)
+	n.mustBeReady()
+	if e.send != nil {
+		if err := e.send(port); err != nil {
+			t.Errorf("sent when ready: %v", err)
+		}
+	}
+	if !e.quiet {
+		delivered := regexp.MustCompile(`sluice_ledger_events\{account="delivered",[^}]*\} [1-9]`)
+		until(t, "something is delivered", func() bool { return delivered.MatchString(n.get("/metrics")) })
+	}
+	if s := n.get("/readyz?verbose"); !strings.HasPrefix(s, "200") {
+		t.Errorf("not ready: %s\n%s", s, n.messages())
+	}
+	n.stop()
 }

@@ -30,15 +30,28 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "sluice")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/sluice")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
+	if err := buildTo(binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	fmt.Println("faults available:", strings.Join(available(), ", "))
 	fmt.Printf("replay: SLUICE_SEED=%d go test ./e2e\n", seed)
 	return m.Run()
+}
+
+// buildTo builds the binary, with the race detector when SLUICE_RACE is set: a
+// race it finds is in its messages, and in its exit code.
+func buildTo(path string, flags ...string) error {
+	cgo := "CGO_ENABLED=0"
+	if os.Getenv("SLUICE_RACE") != "" {
+		cgo, flags = "CGO_ENABLED=1", append(flags, "-race")
+	}
+	build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "../cmd/sluice")...)
+	build.Env = append(os.Environ(), cgo)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // available names what can be done to a process here.
