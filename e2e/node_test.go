@@ -59,7 +59,12 @@ func start(t *testing.T, stderr string, c *exec.Cmd) *node {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.kill)
+	t.Cleanup(func() {
+		n.kill()
+		if n.said("WARNING: DATA RACE") > 0 {
+			t.Errorf("the race detector found something\n%s", lastLines(stderr, 200))
+		}
+	})
 	go n.watch(out)
 	return n
 }
