@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -167,6 +168,13 @@ func (s *Store) OpenLog(name string, o LogOptions) (*Log, error) {
 	l.flush, l.state = o.Flush, o.State
 	s.add(l)
 	return l, nil
+}
+
+// Logs are the names of all logs, in no order.
+func (s *Store) Logs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.logs))
 }
 
 // newLog makes the log with its first segment, so that its name survives even

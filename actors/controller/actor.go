@@ -120,11 +120,24 @@ func (a *Actor) start() {
 		a.load()
 		return
 	}
+	a.sync()
+}
+
+// sync reads the log when all that was handed to it before has arrived, or
+// never will.
+func (a *Actor) sync() {
 	barrier, err := encode([]change{{}}, time.Now().UnixMilli())
 	if err != nil {
 		panic(err)
 	}
-	a.env.Metadata.Append(barrier, func(record.Offset, error) { a.load() })
+	life, tell := a.life, a.tell
+	a.env.Metadata.Append(barrier, func(_ record.Offset, err error) {
+		if errors.Is(err, ErrOutcomeUnknown) {
+			tell(loaded{life: life, err: err})
+			return
+		}
+		a.load()
+	})
 }
 
 // load reads the log in a goroutine of its own. It may be called by any.
@@ -177,7 +190,7 @@ func (a *Actor) begin(m loaded) {
 	if m.err != nil {
 		a.env.Log.Error("metadata not read", "err", m.err)
 		a.env.Tree.Note(a.self, supervise.Backoff, m.err.Error(), retryAfter)
-		time.AfterFunc(retryAfter, a.load)
+		time.AfterFunc(retryAfter, a.sync)
 		return
 	}
 	a.env.Tree.Note(a.self, supervise.Running, "", 0)
@@ -245,7 +258,13 @@ func (a *Actor) committed(m committed) {
 		return
 	}
 	a.flight = nil
-	if m.err != nil {
+	switch {
+	case errors.Is(m.err, ErrOutcomeUnknown):
+		a.machine = nil
+		a.conclude(m.group, m.err)
+		a.sync()
+		return
+	case m.err != nil:
 		a.machine.drop()
 		a.conclude(m.group, m.err)
 		a.next()

@@ -27,6 +27,7 @@ type memory struct {
 	start, end record.Offset
 	appends    int
 	fail       error         // of the next append
+	arrives    bool          // what fails is there nevertheless
 	hold       chan struct{} // appends are not answered before it is closed
 	read       error         // of every read
 }
@@ -35,15 +36,20 @@ func (m *memory) Append(batch []byte, done func(record.Offset, error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.appends++
-	if err := m.fail; err != nil {
-		m.fail = nil
-		go done(0, err)
+	fail := m.fail
+	m.fail = nil
+	if fail != nil && !m.arrives {
+		go done(0, fail)
 		return
 	}
 	base := m.end
 	record.SetBaseOffset(batch, base)
 	m.end = record.Batch(batch).LastOffset() + 1
 	m.batches = append(m.batches, bytes.Clone(batch))
+	if fail != nil {
+		go done(0, fail)
+		return
+	}
 	if hold := m.hold; hold != nil {
 		go func() { <-hold; done(base, nil) }()
 		return
@@ -365,6 +371,32 @@ func TestAControllerThatFailsLosesNothing(t *testing.T) {
 		create(t, n, "payments")
 		if got := names(n.Image()); got != "orders payments" {
 			t.Errorf("there are %q", got)
+		}
+	})
+}
+
+// Where a write fails and may yet arrive, what is true is in the log alone.
+func TestAChangeOfUnknownOutcomeIsLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, arrives := range []bool{true, false} {
+			log := &memory{}
+			n := start(t, log)
+			register(t, n)
+			log.mu.Lock()
+			log.fail, log.arrives = controller.ErrOutcomeUnknown, arrives
+			log.mu.Unlock()
+			_, err := n.CreateTopics(t.Context(), []controller.NewTopic{{Name: "orders", Partitions: 1, Factor: 1}}, false)
+			if !errors.Is(err, controller.ErrOutcomeUnknown) {
+				t.Fatalf("create: %v", err)
+			}
+			create(t, n, "payments")
+			want := "payments"
+			if arrives {
+				want = "orders payments"
+			}
+			if got := names(n.Image()); got != want {
+				t.Errorf("arrives %v: there are %q, want %q", arrives, got, want)
+			}
 		}
 	})
 }

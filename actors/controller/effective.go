@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"maps"
+
 	"github.com/sluicehq/sluice/topologies/configs"
 )
 
@@ -84,4 +86,26 @@ func (i *Image) Effective(t *Topic, node int32, settings map[string]string) map[
 		}
 	}
 	return values
+}
+
+// SameDefaults says whether brokers have the same configs in both images, so
+// that a topic which has not changed goes by the same.
+func (i *Image) SameDefaults(o *Image) bool {
+	count := func(i *Image) (n int) {
+		for r := range i.configs {
+			if r.Kind == BrokerResource {
+				n++
+			}
+		}
+		return n
+	}
+	if count(i) != count(o) {
+		return false
+	}
+	for r, values := range i.configs {
+		if r.Kind == BrokerResource && !maps.Equal(values, o.configs[r]) {
+			return false
+		}
+	}
+	return true
 }

@@ -113,7 +113,11 @@ func (m *machine) registerBroker(q RegisterBroker, in Input) []Result {
 		m.stage(change{Cluster: &clusterMade{in.NewID().String()}})
 		m.stage(change{Features: SupportedFeatures()})
 	}
-	if b, ok := m.now().Broker(q.Broker.Node); !ok || b != q.Broker {
+	b, known := m.now().Broker(q.Broker.Node)
+	if known && q.Broker.Host == "" {
+		q.Broker.Host, q.Broker.Port = b.Host, b.Port
+	}
+	if !known || b != q.Broker {
 		m.stage(change{Broker: &q.Broker})
 	}
 	return []Result{{}}

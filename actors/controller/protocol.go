@@ -12,6 +12,10 @@ import (
 // ErrNotController says that this node does not change the metadata now.
 var ErrNotController = errors.New("this node is not the controller")
 
+// ErrOutcomeUnknown is in the error of an append of which the log cannot say
+// whether it will be there.
+var ErrOutcomeUnknown = errors.New("whether the change was made is not known")
+
 // Refusal is why a part of a request is refused, with Kafka's code for it.
 type Refusal struct {
 	Code *kerr.Error
@@ -174,7 +178,7 @@ type FeatureLevel struct {
 type AllocateProducers struct{}
 
 // RegisterBroker tells how clients reach a node, and makes the cluster on its
-// first start.
+// first start. Without a host the place that is known stays.
 // From broker. Answered by Changed.
 type RegisterBroker struct{ Broker Broker }
 
