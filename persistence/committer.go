@@ -109,7 +109,7 @@ func (s *Store) finishWrite(w *Write, failed error) {
 	if err == nil {
 		for i := range w.Appends {
 			a := &w.Appends[i]
-			a.Log.next.Store(int64(a.Base) + int64(a.Count))
+			a.Log.ends(a.entry())
 		}
 		for _, t := range w.Trims {
 			t.Log.trimmed(t.To)
@@ -230,7 +230,7 @@ func (t *txn) bundle(b *bundle) {
 
 func (t *txn) entry(gid uint32, e Entry, inline []byte) {
 	from := len(t.arena)
-	t.arena = appendEntryKey(t.arena, gid, e.Last)
+	t.arena = e.appendKey(t.arena, gid)
 	mid := len(t.arena)
 	t.arena = e.append(t.arena, inline)
 	t.set(t.arena[from:mid:mid], t.arena[mid:len(t.arena):len(t.arena)])

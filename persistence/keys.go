@@ -41,6 +41,11 @@ func appendEntryKey(b []byte, gid uint32, last record.Offset) []byte {
 	return binary.BigEndian.AppendUint64(appendLogKey(b, gid, 'o'), uint64(last))
 }
 
+// recordlessKey is that of a raft entry without records.
+func appendRecordlessKey(b []byte, gid uint32, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendLogKey(b, gid, 'n'), index)
+}
+
 func entryKey(gid uint32, last record.Offset) []byte { return appendEntryKey(nil, gid, last) }
 
 // voidKey says that no records lie from base on, up to the offset in its value.

@@ -1,6 +1,10 @@
 package persistence
 
 import (
+	"cmp"
+	"slices"
+
+	"github.com/sluicehq/sluice/persistence/record"
 	"github.com/sluicehq/sluice/persistence/segment"
 )
 
@@ -62,9 +66,11 @@ func (l *Log) keep(p *part) {
 	for i := range w.Appends {
 		e := w.Appends[i].entry()
 		b.entries = append(b.entries, e)
-		l.unsynced = append(l.unsynced, e)
 		l.unsyncedBytes += int64(e.Bytes)
-		l.next.Store(int64(e.Last) + 1)
+		if e.Records() {
+			l.unsynced = append(l.unsynced, e)
+		}
+		l.ends(e)
 	}
 	if len(w.Sets)+len(w.Deletes)+len(w.Trims) > 0 {
 		b.changes = appendMeta(b.changes, w)
@@ -95,9 +101,24 @@ func (l *Log) takeBundles() *bundle {
 func (l *Log) indexed(b *bundle) {
 	l.lazyMu.Lock()
 	defer l.lazyMu.Unlock()
-	if n := len(b.entries); n > 0 && len(l.unsynced) > 0 && l.unsynced[0].Base <= b.entries[n-1].Base {
+	if len(b.entries) == 0 {
+		return
+	}
+	last := b.entries[len(b.entries)-1].Last
+	n, _ := slices.BinarySearchFunc(l.unsynced, last+1, func(e Entry, o record.Offset) int { return cmp.Compare(e.Base, o) })
+	if n > 0 {
 		l.unsynced = append(l.unsynced[:0:0], l.unsynced[n:]...)
 	}
+}
+
+// memoryFrom returns the first n entries that Badger does not have yet and that
+// end at from or behind it.
+func (l *Log) memoryFrom(from record.Offset, n int) []Entry {
+	l.lazyMu.Lock()
+	defer l.lazyMu.Unlock()
+	i, _ := slices.BinarySearchFunc(l.unsynced, from, func(e Entry, o record.Offset) int { return cmp.Compare(e.Last, o) })
+	rest := l.unsynced[i:]
+	return append([]Entry(nil), rest[:min(n, len(rest))]...)
 }
 
 // memory returns the entries that Badger does not have yet.

@@ -24,6 +24,9 @@ type Log struct {
 	segs  *segment.Log
 	next  atomic.Int64 // one past the last acknowledged record
 	start atomic.Int64
+	// lastIndex and lastTerm are of the last acknowledged raft entry.
+	lastIndex, lastTerm atomic.Uint64
+	lost                atomic.Pointer[voids] // as read last
 	// flight is the bytes handed over and not yet answered.
 	flight atomic.Int64
 
@@ -58,6 +61,25 @@ func (l *Log) Start() record.Offset { return record.Offset(l.start.Load()) }
 
 // Next is one past the last acknowledged record.
 func (l *Log) Next() record.Offset { return record.Offset(l.next.Load()) }
+
+// EntryID names a raft entry.
+type EntryID struct{ Index, Term uint64 }
+
+// lastEntry is the last acknowledged raft entry; none is 0.
+func (l *Log) lastEntry() EntryID { return EntryID{l.lastIndex.Load(), l.lastTerm.Load()} }
+
+// LastEntry is the last acknowledged raft entry; none has an Index of 0. It
+// may be asked while no append is on its way.
+func (l *Log) LastEntry() EntryID { return l.lastEntry() }
+
+// ends notes that e, the newest entry, was acknowledged.
+func (l *Log) ends(e Entry) {
+	if e.Index > 0 {
+		l.lastIndex.Store(e.Index)
+		l.lastTerm.Store(e.Term)
+	}
+	l.next.Store(int64(e.Last) + 1)
+}
 
 // trimmed moves the start to to, never back and never past the end.
 func (l *Log) trimmed(to record.Offset) {
@@ -132,8 +154,12 @@ func (s *Store) OpenLog(name string, o LogOptions) (*Log, error) {
 	defer s.openMu.Unlock()
 	s.mu.Lock()
 	l := s.logs[name]
-	same := l != nil && l.flush == o.Flush && slices.EqualFunc(l.state, o.State, bytes.Equal)
 	gid := s.nextGID
+	if l != nil {
+		gid = l.gid
+	}
+	state := o.statePrefixes(gid)
+	same := l != nil && l.flush == o.Flush && slices.EqualFunc(l.state, state, bytes.Equal)
 	s.mu.Unlock()
 	if same {
 		return l, nil
@@ -143,11 +169,10 @@ func (s *Store) OpenLog(name string, o LogOptions) (*Log, error) {
 		if err := s.flushLazy(); err != nil {
 			return nil, err
 		}
-		gid = l.gid
 	}
-	r := registration{name: name, flush: o.Flush, state: o.State}
+	r := registration{name: name, flush: o.Flush, state: state}
 	if l == nil {
-		created, err := s.newLog(gid, r)
+		created, err := s.newLog(gid, r, !o.Raft)
 		if err != nil {
 			return nil, fmt.Errorf("create log %s: %w", name, err)
 		}
@@ -165,7 +190,7 @@ func (s *Store) OpenLog(name string, o LogOptions) (*Log, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l.flush, l.state = o.Flush, o.State
+	l.flush, l.state = o.Flush, state
 	s.add(l)
 	return l, nil
 }
@@ -177,12 +202,13 @@ func (s *Store) Logs() []string {
 	return slices.Collect(maps.Keys(s.logs))
 }
 
-// newLog makes the log with its first segment, so that its name survives even
-// the loss of Badger.
-func (s *Store) newLog(gid uint32, r registration) (*Log, error) {
+// newLog makes the log, a channel's with its first segment, so that its name
+// survives even the loss of Badger. A node has thousands of partitions, and most
+// are idle: theirs begins when it is needed.
+func (s *Store) newLog(gid uint32, r registration, begin bool) (*Log, error) {
 	l, err := s.attach(gid, r)
-	if err != nil {
-		return nil, err
+	if err != nil || !begin {
+		return l, err
 	}
 	if err := l.segs.Begin(); err != nil {
 		return nil, err

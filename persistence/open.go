@@ -219,6 +219,12 @@ func (s *Store) examine(w testimony) error {
 				return err
 			}
 			doubts = append(doubts, more...)
+			if isRaft(l.gid, l.state) {
+				if more, err = l.examineIndexes(); err != nil {
+					return err
+				}
+				doubts = append(doubts, more...)
+			}
 		}
 	}
 	if len(doubts) > 0 {

@@ -149,4 +149,6 @@ type LogOptions struct {
 	// state frame carries them, and under a lazy policy they reach the disk in
 	// order with its batches.
 	State [][]byte
+	// Raft: the appends are raft entries; see raft.go.
+	Raft bool
 }

@@ -48,10 +48,11 @@ func (s *Store) scan(prefix, from []byte, fn func(key, value []byte) error) erro
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
+	var item *badger.Item
+	value := func(v []byte) error { return fn(item.Key(), v) }
 	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
-		item := it.Item()
-		err := item.Value(func(v []byte) error { return fn(item.Key(), v) })
-		if err != nil {
+		item = it.Item()
+		if err := item.Value(value); err != nil {
 			return err
 		}
 	}
@@ -85,6 +86,11 @@ func (l *Log) Entries(from record.Offset, fn func(Entry) bool) error {
 // entries gives those of Badger below end. The answer is below end when fn
 // wants no more.
 func (l *Log) entries(from, end record.Offset, fn func(Entry) bool) (want record.Offset, err error) {
+	return l.walk(from, end, func(e Entry, _ []byte) (bool, error) { return fn(e), nil })
+}
+
+// walk is entries with the value of each, which is valid until fn returns.
+func (l *Log) walk(from, end record.Offset, fn func(e Entry, value []byte) (bool, error)) (want record.Offset, err error) {
 	if from >= end {
 		return end, nil
 	}
@@ -104,7 +110,7 @@ func (l *Log) entries(from, end record.Offset, fn func(Entry) bool) (want record
 		return nil
 	}
 	err = l.s.scan(logKey(l.gid, 'o'), entryKey(l.gid, from), func(k, v []byte) error {
-		e, _, err := decodeEntry(offsetOf(k), v)
+		e, _, err := decodeEntry(k, v)
 		if err != nil {
 			return l.damaged(max(want, from), offsetOf(k)+1, err.Error())
 		}
@@ -120,11 +126,11 @@ func (l *Log) entries(from, end record.Offset, fn func(Entry) bool) (want record
 			}
 		}
 		want = e.Last + 1
-		if !fn(e) {
-			want = -2
-			return errStop
+		more, err := fn(e, v)
+		if err == nil && !more {
+			want, err = -2, errStop
 		}
-		return nil
+		return err
 	})
 	switch {
 	case errors.Is(err, errStop) && want == -2:
@@ -165,17 +171,18 @@ var ErrTrimmed = errors.New("the offset lies below the log start")
 
 // lookup finds the entry of e, and its payload if that lies in Badger.
 func (l *Log) lookup(e Entry, buf []byte) (Entry, []byte, error) {
-	for _, m := range l.memory() {
-		if m.Last == e.Last {
-			return m, buf, nil
+	if e.Records() {
+		if m := l.memoryFrom(e.Last, 1); len(m) == 1 && m[0].Last == e.Last {
+			return m[0], buf, nil
 		}
 	}
 	txn := l.s.db.NewTransaction(false)
 	defer txn.Discard()
-	item, err := txn.Get(entryKey(l.gid, e.Last))
+	k := e.appendKey(nil, l.gid)
+	item, err := txn.Get(k)
 	if err == nil {
 		err = item.Value(func(v []byte) error {
-			found, inline, err := decodeEntry(e.Last, v)
+			found, inline, err := decodeEntry(k, v)
 			if err == nil && inline != nil && !whole(v) {
 				err = errors.New("the checksum of its entry")
 			}
@@ -221,6 +228,9 @@ func (v voids) past(at record.Offset) record.Offset {
 }
 
 func (l *Log) voids() (v voids, err error) {
+	if known := l.lost.Load(); known != nil {
+		return *known, nil
+	}
 	prefix := logKey(l.gid, 'v')
 	err = l.s.scan(prefix, prefix, func(k, value []byte) error {
 		if len(value) < 8 || !bytes.HasPrefix(k, prefix) {
@@ -229,5 +239,8 @@ func (l *Log) voids() (v voids, err error) {
 		v = append(v, void{span{offsetOf(k), offsetOf(value[:8])}, string(value[8:])})
 		return nil
 	})
+	if err == nil && l.s.live.Load() {
+		l.lost.Store(&v) // they come about while a store is opened only
+	}
 	return v, err
 }

@@ -118,6 +118,11 @@ func (s *Store) load(l *Log) error {
 	}
 	l.start.Store(int64(l.stored))
 	l.setEnd(next)
+	if isRaft(l.gid, l.state) {
+		if err := s.loadLast(l); err != nil {
+			return err
+		}
+	}
 	segs := l.segs.Segments()
 	for i, info := range segs {
 		last, ok, err := segment.ReadFooter(l.segs.Path(info.ID))
@@ -149,11 +154,17 @@ func (s *Store) position(l *Log) (segment.Position, error) {
 
 // lastKey finds the greatest key with the prefix; nil if there is none.
 func (s *Store) lastKey(prefix []byte) (key, value []byte, err error) {
+	to := append(append([]byte(nil), prefix...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	return s.lastKeyTo(prefix, to)
+}
+
+// lastKeyTo finds the greatest key with the prefix that is not above to.
+func (s *Store) lastKeyTo(prefix, to []byte) (key, value []byte, err error) {
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{Reverse: true})
 	defer it.Close()
-	it.Seek(append(append([]byte(nil), prefix...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff))
+	it.Seek(to)
 	if !it.ValidForPrefix(prefix) {
 		return nil, nil, nil
 	}

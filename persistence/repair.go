@@ -223,6 +223,11 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 		}
 	}
 	l.setEnd(end)
+	if isRaft(l.gid, l.state) {
+		if err := s.mendEntries(l, v, end); err != nil {
+			return err
+		}
+	}
 	if err := l.skip(end, l.behindAll(w), "skipped by a repair"); err != nil {
 		return err
 	}
@@ -239,6 +244,27 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 	return s.do(&Write{Sets: []KV{{logKey(l.gid, 'p'), appendPosition(nil, l.segs.End())}}})
 }
 
+// mendEntries lets a raft log go on behind every entry that may have been: what
+// is there can be read by offset, and raft begins anew behind it.
+func (s *Store) mendEntries(l *Log, v *survey, end record.Offset) error {
+	if err := s.loadLast(l); err != nil {
+		l.lastIndex.Store(0)
+	}
+	last := l.lastEntry()
+	if v.lastEntry.Index > last.Index {
+		last.Index = v.lastEntry.Index
+	}
+	last.Term = max(last.Term, v.lastEntry.Term)
+	last.Index += doubtSkip
+	m := Mark{EntryID: last, Next: end}
+	if err := s.do(&Write{Sets: []KV{m.Set(l)}}); err != nil {
+		return err
+	}
+	l.lastIndex.Store(last.Index)
+	l.lastTerm.Store(last.Term)
+	return nil
+}
+
 // dropBad deletes the entries whose batch cannot be read, and returns the
 // others.
 func (s *Store) dropBad(l *Log) (good []Entry, err error) {
@@ -246,7 +272,7 @@ func (s *Store) dropBad(l *Log) (good []Entry, err error) {
 	var buf []byte
 	prefix := logKey(l.gid, 'o')
 	err = s.scan(prefix, prefix, func(k, v []byte) error {
-		e, inline, err := decodeEntry(offsetOf(k), v)
+		e, inline, err := decodeEntry(k, v)
 		if err == nil && inline != nil && !whole(v) {
 			err = errors.New("checksum")
 		}
@@ -287,7 +313,7 @@ func merge(good []Entry, frames []segment.Frame, start, end record.Offset) (foun
 			if f.Base > at {
 				lost = append(lost, span{at, f.Base})
 			}
-			found = append(found, Entry{Base: f.Base, Last: last, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At})
+			found = append(found, frameEntry(&f))
 			at = last + 1
 		}
 		if at < to {

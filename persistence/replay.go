@@ -64,7 +64,7 @@ func (s *Store) readTail(l *Log) (*tail, error) {
 		return nil, &ErrDamaged{Dir: s.dir, Doubts: []Doubt{{Log: l.name, What: err.Error()}}}
 	}
 	t := &tail{log: l, pos: pos}
-	next, term := l.handed, uint64(0)
+	next, last := l.handed, l.lastEntry()
 	at := pos
 	if pos.Segment > l.segs.Last() {
 		return nil, l.damaged(next, next, l.segs.Path(pos.Segment)+" is missing")
@@ -92,14 +92,16 @@ func (s *Store) readTail(l *Log) (*tail, error) {
 				return nil
 			case f.GID != l.gid:
 				return fmt.Errorf("%w: it belongs to log %d", errTail, f.GID)
-			case f.Term < term:
+			case f.Term < last.Term:
 				return fmt.Errorf("%w: its term falls", errTail)
-			case f.Kind == segment.Batch && (f.Base != next || f.Count == 0):
+			case f.Kind == segment.Batch && (f.Base != next || f.Count == 0 && f.Entry == 0):
 				return fmt.Errorf("%w: it begins at %d, not at %d", errTail, f.Base, next)
+			case f.Kind == segment.Batch && f.Entry != last.Index+1 && (f.Entry != 0 || last.Index != 0):
+				return fmt.Errorf("%w: it is entry %d after %d", errTail, f.Entry, last.Index)
 			}
-			term = f.Term
 			if f.Kind == segment.Batch {
 				next += record.Offset(f.Count)
+				last = EntryID{f.Entry, f.Term}
 			}
 			kept := *f
 			kept.Meta, kept.Payload = bytes.Clone(f.Meta), nil
@@ -267,9 +269,10 @@ func (s *Store) bundleOf(l *Log, f *segment.Frame) *bundle {
 		delete: func([]byte) error { b.bytes += changeBytes; return nil },
 	})
 	if f.Kind == segment.Batch {
-		e := Entry{Base: f.Base, Last: f.Base + record.Offset(f.Count) - 1, Bytes: int(f.At.Bytes), MaxTime: f.MaxTime, at: f.At}
+		e := frameEntry(f)
 		b.entries = []Entry{e}
-		l.setEnd(e.Last + 1)
+		l.ends(e)
+		l.handed = e.Last + 1
 	}
 	return b
 }

@@ -47,24 +47,41 @@ func (g *space) init(dir string, min int64) error {
 func minFreeOf(size int64) int64 { return min(minFree, max(size/20, minFreeLeft)) }
 
 // check refuses w when the volume has little left. Writes that only set and
-// delete go on to half of that: they are small, and give space back.
+// delete, or append nothing but raft entries without records, go on to half of that: they are small, and give space back.
 func (g *space) check(w *Write) error {
-	size := int64(0)
+	size, appends := int64(0), false
 	for i := range w.Appends {
-		size += int64(len(w.Appends[i].Payload))
+		if a := &w.Appends[i]; !w.Admitted && (a.Count > 0 || a.Index == 0) {
+			size += int64(len(a.Payload))
+			appends = true
+		}
 	}
 	if g.handed+size > spaceBytes || time.Since(g.checked) > spaceEvery {
 		if err := g.read(); err != nil {
 			return err
 		}
 	}
-	if len(w.Appends) > 0 {
+	if appends {
 		if err := g.admit(size); err != nil {
 			return err
 		}
 	}
 	if g.free < g.min/2 {
 		return g.refusal(g.min / 2)
+	}
+	g.handed += size
+	return nil
+}
+
+// take counts size bytes that will be appended, or refuses them.
+func (g *space) take(size int64) error {
+	if g.handed+size > spaceBytes || time.Since(g.checked) > spaceEvery {
+		if err := g.read(); err != nil {
+			return err
+		}
+	}
+	if err := g.admit(size); err != nil {
+		return err
 	}
 	g.handed += size
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/sluicehq/sluice/persistence/record"
 )
@@ -21,7 +22,11 @@ func (l *Log) stateFrame() (meta []byte, write uint64) {
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Next()))
 	b = append(binary.AppendUvarint(b, uint64(len(reg))), reg...)
 	var w Write
-	for _, prefix := range r.state {
+	prefixes := r.state
+	if isRaft(l.gid, r.state) {
+		prefixes = append(slices.Clone(prefixes), logKey(l.gid, KeyHardState))
+	}
+	for _, prefix := range prefixes {
 		// A value that cannot be read is missed at the next start of its
 		// reader, which says so; the segment is none the worse.
 		l.s.scan(prefix, prefix, func(k, v []byte) error {

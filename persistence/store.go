@@ -129,6 +129,21 @@ func (s *Store) Writable() error {
 	return s.space.look()
 }
 
+// Admit takes room for size bytes of payloads that will be submitted as
+// Admitted, or says why there is none. Whoever cannot take back what it submits
+// asks first.
+func (s *Store) Admit(size int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.failed != nil:
+		return s.failed
+	}
+	return s.space.take(int64(size))
+}
+
 // fail stops the store for good; s.mu is held. What the disk has refused once
 // is not tried again.
 func (s *Store) fail(err error) {

@@ -22,6 +22,7 @@ type survey struct {
 	batches     []segment.Frame // by base; without payload
 	holes       []string
 	last        segment.Position
+	lastEntry   EntryID   // of a raft log
 	metas       []indexed // the changes of every frame, in order
 	states      []indexed // of state frames: they begin anew
 }
@@ -90,8 +91,14 @@ func (v *survey) take(f *segment.Frame) error {
 	case segment.State:
 		return v.takeState(f)
 	case segment.Batch:
-		if f.GID != v.gid || f.Count == 0 || f.Base < 0 {
+		if f.GID != v.gid || f.Base < 0 || f.Count == 0 && f.Entry == 0 {
 			return nil
+		}
+		if f.Entry > v.lastEntry.Index {
+			v.lastEntry = EntryID{f.Entry, max(f.Term, v.lastEntry.Term)}
+		}
+		if f.Count == 0 {
+			break
 		}
 		kept := *f
 		kept.Meta, kept.Payload, kept.Shares = nil, nil, slices.Clone(f.Shares)

@@ -136,7 +136,9 @@ func (t *tender) erase(gid uint32) error {
 	if err := t.deleteKeys(prefix, prefix, func([]byte) bool { return true }); err != nil {
 		return err
 	}
-	return os.RemoveAll(segment.Dir(t.s.segmentDir(), gid))
+	err := os.RemoveAll(segment.Dir(t.s.segmentDir(), gid))
+	t.s.files.Forget(gid) // or their space stays taken
+	return err
 }
 
 // deleteKeys deletes from from on the keys with the prefix, in small

@@ -140,7 +140,7 @@ func (g *group) build() {
 			continue
 		}
 		shares := 0
-		if w.segs && len(w.Appends) > 1 {
+		if w.segs && len(w.Appends) > 1 && !w.Each {
 			shares = len(w.Appends)
 			for i := range w.Appends {
 				g.shares = append(g.shares, segment.Share{GID: w.Appends[i].Log.gid, Base: w.Appends[i].Base})
@@ -152,7 +152,7 @@ func (g *group) build() {
 			if a.Log != g.log || !w.segs {
 				continue
 			}
-			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Shares: all, Write: w.id}
+			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Shares: all, Write: w.id, Term: a.Term, Entry: a.Index, Type: a.Type}
 			if i == 0 {
 				f.Meta = g.meta(w)
 			}

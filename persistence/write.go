@@ -24,6 +24,12 @@ type Write struct {
 	// Done is called once, in the order of Submit for the writes of a log. It
 	// must not block. Nothing of the write is touched after it was called.
 	Done func(err error)
+	// Each: the appends need not survive together. After a stop some may be
+	// there without those behind them. All are of one log.
+	Each bool
+	// Admitted: Admit was asked, so that the write is not refused for want of
+	// space.
+	Admitted bool
 
 	parts []part // one per log whose order the write keeps
 	wait  int    // parts that are not yet the first of their log, or not synced
@@ -37,9 +43,14 @@ type Write struct {
 type Append struct {
 	Log     *Log
 	Base    record.Offset // set by Submit: of the first record
-	Count   int           // records
+	Count   int           // records; 0 is allowed with an Index: an entry without records
 	Payload []byte        // a RecordBatch v2; its base offset is stamped by Submit; untouched until Done
 	MaxTime int64         // ms since the epoch
+
+	// Index, Term and Type are of the raft entry that the append is; an Index of
+	// 0 is no raft entry. They ascend by one in a log.
+	Index, Term uint64
+	Type        uint8
 
 	at segment.Place
 }
@@ -121,7 +132,9 @@ func (s *Store) place(w *Write) {
 		a.Base, a.at = a.Log.handed, segment.Place{}
 		a.Log.handed += record.Offset(a.Count)
 		a.Log.flight.Add(int64(len(a.Payload)))
-		binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
+		if a.Count > 0 {
+			binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
+		}
 		if int64(a.Log.handed) > s.high.Load() {
 			s.high.Store(int64(a.Log.handed))
 		}
@@ -137,18 +150,22 @@ func (s *Store) check(w *Write) error {
 	case s.failed != nil:
 		return s.failed
 	}
-	inline := 0
+	inline, same := 0, 0 // same: of the log of the append before
 	for i := range w.Appends {
 		a := &w.Appends[i]
 		switch {
 		case a.Log.deleted:
 			return fmt.Errorf("append to %s: %w", a.Log.name, ErrDeleted)
-		case a.Count <= 0 || len(a.Payload) < 8:
+		case a.Count < 0 || a.Count == 0 && a.Index == 0 || a.Count > 0 && len(a.Payload) < 8:
 			return fmt.Errorf("append to %s: a batch of %d records in %d bytes", a.Log.name, a.Count, len(a.Payload))
 		case len(a.Payload) > payloadMax:
 			return fmt.Errorf("append of %d bytes to %s: %w: at most %d", len(a.Payload), a.Log.name, ErrTooLarge, payloadMax)
 		}
-		w.segs = w.segs || len(a.Payload) > s.opt.Threshold || a.Log.flush.lazy() || s.busy(a.Log)
+		if i > 0 && w.Appends[i-1].Log != a.Log {
+			same = 0
+		}
+		w.segs = w.segs || len(a.Payload) > s.opt.Threshold || a.Log.flush.lazy() || s.busy(a.Log, same)
+		same += len(a.Payload)
 		w.size += entryBytes
 		inline += len(a.Payload)
 	}
@@ -185,8 +202,9 @@ func (s *Store) check(w *Write) error {
 // busy says that so much of l is on its way that one write and one sync of its
 // segment will take many batches together: that costs less than to carry their
 // bytes through Badger, which writes them three times and holds them in memory.
-func (s *Store) busy(l *Log) bool {
-	return l.flight.Load() > int64(2*s.opt.Threshold)
+// more bytes come with the write itself.
+func (s *Store) busy(l *Log, more int) bool {
+	return l.flight.Load()+int64(more) > int64(2*s.opt.Threshold)
 }
 
 // enqueue puts w into the order of its logs, or straight before the committer

@@ -74,7 +74,7 @@ func (l *Log) write(frames []Frame) error {
 		}
 		if f.Kind == Batch {
 			last = f.Base + record.Offset(f.Count) - 1
-			if n := len(l.index); n == 0 || end.Offset-l.index[n-1].at >= indexEvery {
+			if n := len(l.index); f.Count > 0 && (n == 0 || end.Offset-l.index[n-1].at >= indexEvery) {
 				l.index = append(l.index, mark{f.Base, end.Offset})
 			}
 		}

@@ -105,15 +105,29 @@ func (s *Files) close(f *file) {
 func (s *Files) drop(key fileKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.open[key]
-	switch {
-	case f == nil:
-	case f.refs == 0:
+	if f := s.open[key]; f != nil {
+		s.dropFile(f)
+	}
+}
+
+func (s *Files) dropFile(f *file) {
+	if f.refs == 0 {
 		s.close(f)
-	default:
-		f.dropped = true
-		s.lru.Remove(f.place)
-		delete(s.open, key)
+		return
+	}
+	f.dropped = true
+	s.lru.Remove(f.place)
+	delete(s.open, f.key)
+}
+
+// Forget drops every file of log gid.
+func (s *Files) Forget(gid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, f := range s.open {
+		if key.gid == gid {
+			s.dropFile(f)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Frame struct {
 	Base    record.Offset
 	Count   uint32
 	MaxTime int64
+	Entry   uint64  // index of the raft entry that the frame is; 0: none
+	Type    uint8   // of the raft entry
 	Shares  []Share // every append of the write, if it has more than one
 	Meta    []byte  // the changes of state that belong to the write
 	Payload []byte
@@ -75,6 +77,8 @@ const (
 	magic      = 0x534c4631 // "SLF1"
 	headerSize = 80
 	shareSize  = 12
+	entrySize  = 9 // index and type of a raft entry, before the changes in the meta
+	flagEntry  = 1
 	// frameMax bounds what a reader believes of a length.
 	frameMax = 1 << 30
 	metaMax  = 64 << 20
@@ -86,7 +90,14 @@ var Table = crc32.MakeTable(crc32.Castagnoli)
 // ErrFrame says that bytes are no frame, or a damaged one.
 var ErrFrame = errors.New("not a whole frame")
 
-func (f *Frame) headBytes() int { return headerSize + len(f.Shares)*shareSize + len(f.Meta) }
+func (f *Frame) headBytes() int { return headerSize + len(f.Shares)*shareSize + f.metaBytes() }
+
+func (f *Frame) metaBytes() int {
+	if f.Entry > 0 {
+		return entrySize + len(f.Meta)
+	}
+	return len(f.Meta)
+}
 
 // Size is the number of bytes the frame takes.
 func (f *Frame) Size() int { return f.headBytes() + len(f.Payload) }
@@ -106,19 +117,29 @@ func (f *Frame) appendHead(b []byte, prev uint32) ([]byte, uint32) {
 	b = binary.BigEndian.AppendUint64(b, uint64(f.Base))
 	b = binary.BigEndian.AppendUint64(b, uint64(f.MaxTime))
 	b = binary.BigEndian.AppendUint32(b, f.Count)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(f.Meta)))
+	b = binary.BigEndian.AppendUint32(b, uint32(f.metaBytes()))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(f.Payload)))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f.Shares)))
-	b = append(b, byte(f.Kind), 0)
+	b = append(b, byte(f.Kind), f.flags())
 	b = binary.BigEndian.AppendUint64(b, f.Write)
 	for _, s := range f.Shares {
 		b = binary.BigEndian.AppendUint32(b, s.GID)
 		b = binary.BigEndian.AppendUint64(b, uint64(s.Base))
 	}
+	if f.Entry > 0 {
+		b = append(binary.BigEndian.AppendUint64(b, f.Entry), f.Type)
+	}
 	b = append(b, f.Meta...)
 	crc := crc32.Checksum(b[start+12:], Table)
 	binary.BigEndian.PutUint32(b[start+8:], crc)
 	return b, crc
+}
+
+func (f *Frame) flags() byte {
+	if f.Entry > 0 {
+		return flagEntry
+	}
+	return 0
 }
 
 // sizes are the lengths a header claims.
@@ -173,7 +194,16 @@ func (f *Frame) decode(raw []byte, z sizes, prev uint32) error {
 		})
 		at += shareSize
 	}
-	f.Meta = head[at : at+z.meta : at+z.meta]
+	end := at + z.meta
+	f.Entry, f.Type = 0, 0
+	if head[71]&flagEntry != 0 {
+		if z.meta < entrySize {
+			return fmt.Errorf("%w: no room for the index of its entry", ErrFrame)
+		}
+		f.Entry, f.Type = binary.BigEndian.Uint64(head[at:]), head[at+8]
+		at += entrySize
+	}
+	f.Meta = head[at:end:end]
 	f.Payload = raw[z.total-z.payload : z.total : z.total]
 	if crc32.Checksum(f.Payload, Table) != f.At.CRC {
 		return fmt.Errorf("%w: checksum of the payload", ErrFrame)
