@@ -172,3 +172,11 @@ func Split(data []byte) (first Batch, rest []byte, err error) {
 	}
 	return data[:size:size], data[size:], nil
 }
+
+// SetLogAppendTime makes ms since the epoch the time of every record, and the
+// CRC right again.
+func SetLogAppendTime(batch []byte, ms int64) {
+	batch[atAttributes+1] |= attributeLogTime
+	binary.BigEndian.PutUint64(batch[atMaxTimestamp:], uint64(ms))
+	binary.BigEndian.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
+}
