@@ -77,8 +77,18 @@ func One[A any](ctx context.Context, a *Asker, pid *actor.PID, msg any) (A, erro
 // Within asks pid like One, and waits at most patience unless that is 0. On an
 // error the caller has to GiveUp.
 func Within[A any](ctx context.Context, a *Asker, patience time.Duration, pid *actor.PID, msg any) (A, error) {
-	var none A
+	a.Send(pid, msg)
+	return Answer[A](ctx, a, patience, pid)
+}
+
+// Send asks pid and does not wait: Answer does.
+func (a *Asker) Send(pid *actor.PID, msg any) {
 	a.system.Root.RequestWithCustomSender(pid, msg, a.self)
+}
+
+// Answer waits for the answer of pid to what was sent last, as Within does.
+func Answer[A any](ctx context.Context, a *Asker, patience time.Duration, pid *actor.PID) (A, error) {
+	var none A
 	late := a.after(patience)
 	defer a.calm()
 	select {

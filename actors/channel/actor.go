@@ -8,6 +8,7 @@
 package channel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,12 +32,15 @@ type Actor struct {
 	bytes         int // of stored records, as counted by room
 	waiting       []waiting
 	takers        []taker
-	marks         []markAt // of batches not settled, in their order
-	gone          map[uint64]bool
+	out           map[uint64]*held // the leases that are out
+	outBytes      int
 	goneRecords   int           // delivered, not settled
 	written       record.Offset // the cursor that is on disk
 	memory        int           // bytes of bodies kept in memory
-	holders       map[string]bool
+	marks         []markAt      // of batches not settled, in their order
+	epoch         epoch
+	parked        []*commit // of a memory channel, in the order in which they came
+	later         *time.Timer
 	count         Snapshot
 }
 
@@ -54,23 +58,19 @@ type taker struct {
 	who    *actor.PID
 }
 
-// markAt is a mark and the end of its batch.
-type markAt struct {
-	end  record.Offset
-	mark Mark
+// held is what a lease that is out takes.
+type held struct {
+	holder  string
+	records int
+	bytes   int  // of bodies in memory
+	room    int  // as counted against the byte capacity
+	gone    bool // delivered: its room is given back
 }
 
-// commit is a commit on its way to the disk.
-type commit struct {
-	who     *actor.PID
-	state   []persistence.KV
-	first   record.Offset // lowest position that it settles
-	end     record.Offset
-	cursor  record.Offset // up to where checkpoints count
-	settled []Mark
-	also    []*commit // parked ones that go with it
-	write   persistence.Write
-	err     error
+// markAt is a mark and where its batch is.
+type markAt struct {
+	batch channelstate.Range
+	mark  Mark
 }
 
 // Receive is the table of contents of the actor.
@@ -98,10 +98,10 @@ func (a *Actor) Receive(ctx actor.Context) {
 		a.delivered(ctx, m)
 	case *Commit:
 		a.commit(ctx, m)
-	case *commit: // from the store
+	case *round: // from the store
 		a.committed(ctx, m)
-	case unpark:
-		a.unpark(ctx, m)
+	case again:
+		a.release(ctx, nil)
 	case Keep:
 		a.keep(ctx, m)
 	case Rollback:
@@ -113,7 +113,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case Inspect:
 		ctx.Respond(a.inspect())
 	case *actor.Stopping, *actor.Restarting:
-		a.stop()
+		a.stop(ctx)
 	}
 }
 
@@ -121,14 +121,13 @@ func (a *Actor) Receive(ctx actor.Context) {
 func (a *Actor) start() {
 	a.lives++
 	a.life = a.lives
-	a.gone = map[uint64]bool{}
-	a.holders = map[string]bool{}
+	a.out = map[uint64]*held{}
 	a.count = a.kept
 	a.awaitCommits()
 	if a.Log == nil {
 		a.queue, a.marks = a.memoryQueue, a.memoryMarks
 		a.queue.RollbackAll("")
-		a.bytes, a.memory, a.parked = a.keptRoom, a.keptMemory, a.keptParked
+		a.bytes, a.memory = a.keptRoom, a.keptMemory
 	} else {
 		q, err := restore(a.Spec)
 		if err != nil {
@@ -157,21 +156,29 @@ func (a *Actor) awaitCommits() {
 		Sets: []persistence.KV{{Key: persistence.ChannelKey(a.Agent, a.Name, "life"), Value: []byte{byte(a.lives)}}},
 		Done: func(err error) { done <- err },
 	})
-	if err := <-done; err != nil {
+	// A write that is refused for want of room comes in its turn all the same.
+	if err := <-done; err != nil && !errors.Is(err, persistence.ErrNoSpace) {
 		panic(fmt.Errorf("channel %s: %w", a.Name, err))
 	}
 }
 
-// stop keeps what the next life needs. Whoever waits asks again.
-func (a *Actor) stop() {
+// stop keeps what the next life needs. Whoever waits asks again; what is parked
+// is offered again.
+func (a *Actor) stop(ctx actor.Context) {
 	for _, w := range a.waiting {
 		if w.expires != nil {
 			w.expires.Stop()
 		}
 	}
+	if a.later != nil {
+		a.later.Stop()
+	}
+	a.refuse(ctx, a.parked, ErrStale)
+	for id := range a.out {
+		a.takeBack(id)
+	}
 	a.kept = a.count
 	a.keptRoom, a.keptMemory, a.memoryMarks = a.bytes, a.memory, a.marks
-	a.keptParked = a.parked // their records are settled: their files must count
 	if a.Log != nil && a.queue != nil {
 		a.queue.Release()
 	}
@@ -298,13 +305,13 @@ func (a *Actor) store(m arrival) {
 	}
 	a.count.Put += int64(n)
 	if m.mark != nil {
-		a.marks = append(a.marks, markAt{c.Base + record.Offset(n), *m.mark})
+		a.marks = append(a.marks, markAt{channelstate.Range{From: c.Base, To: c.Last + 1}, *m.mark})
 	}
 }
 
 // wake tells every sink that waits; the first to come takes.
 func (a *Actor) wake(ctx actor.Context) {
-	if a.queue.Ready() == 0 {
+	if !a.offers() {
 		return
 	}
 	for _, t := range a.takers {
@@ -314,7 +321,7 @@ func (a *Actor) wake(ctx actor.Context) {
 }
 
 func (a *Actor) await(ctx actor.Context, m Await) {
-	if a.queue.Ready() > 0 {
+	if a.offers() {
 		ctx.Respond(Ready{})
 		return
 	}
@@ -324,15 +331,18 @@ func (a *Actor) await(ctx actor.Context, m Await) {
 
 func (a *Actor) take(ctx actor.Context, m *Take) {
 	a.count.TakeAttempt += int64(m.Max)
+	if !a.offers() {
+		ctx.Respond(&Taken{})
+		return
+	}
+	a.turnEpoch()
 	l := a.queue.Take(m.Max, m.Holder)
 	if l == nil {
 		ctx.Respond(&Taken{})
 		return
 	}
-	a.holders[m.Holder] = true
-	// Of a batch that several sinks share none has the end for itself.
-	whole := l.Whole() || len(a.holders) > 1
-	t := &Taken{Lease: l.ID, Life: a.life, Whole: whole, Chunks: l.Chunks}
+	a.hold(l)
+	t := &Taken{Lease: l.ID, Life: a.life, Epoch: l.Epoch, Chunks: l.Chunks}
 	for _, c := range t.Chunks {
 		if c.Slab != nil {
 			c.Slab.Retain()
@@ -341,13 +351,55 @@ func (a *Actor) take(ctx actor.Context, m *Take) {
 	ctx.Respond(t)
 }
 
+// hold notes what a lease takes.
+func (a *Actor) hold(l *channelstate.Lease) {
+	h := &held{holder: l.Holder}
+	for _, c := range l.Chunks {
+		h.records += c.Count
+		if c.Slab == nil {
+			continue
+		}
+		for i := c.First; i < c.First+c.Count; i++ {
+			n := len(c.Slab.Body(i))
+			h.bytes += n
+			h.room += slots(n)
+		}
+	}
+	if a.Log != nil {
+		h.room = 0
+	}
+	a.out[l.ID] = h
+	a.outBytes += h.bytes
+	a.epoch.add(h)
+}
+
+// letGo forgets that a lease is out. Its room stays as it is.
+func (a *Actor) letGo(id uint64) *held {
+	h := a.out[id]
+	delete(a.out, id)
+	a.outBytes -= h.bytes
+	if h.gone {
+		a.goneRecords -= h.records
+	}
+	return h
+}
+
+// takeBack offers a lease again.
+func (a *Actor) takeBack(id uint64) {
+	if h := a.letGo(id); h.gone {
+		a.bytes += h.room
+	}
+	a.queue.Rollback(id)
+}
+
 func (a *Actor) delivered(ctx actor.Context, m Delivered) {
-	l, ok := a.queue.Lease(m.Lease)
-	if m.Life != a.life || !ok || a.Log != nil || a.gone[m.Lease] {
+	h := a.out[m.Lease]
+	if m.Life != a.life || h == nil || a.Log != nil || h.gone {
 		return
 	}
-	a.gone[m.Lease] = true
-	a.goneRecords += l.Len()
+	h.gone = true
+	a.goneRecords += h.records
+	a.bytes -= h.room
 	a.grant(ctx)
 }
 
@@ -356,32 +408,26 @@ func (a *Actor) rollback(ctx actor.Context, m Rollback) {
 		return
 	}
 	a.count.TakeErr++
-	a.forgetGone(m.Lease)
-	a.queue.Rollback(m.Lease)
+	if a.out[m.Lease] != nil {
+		a.takeBack(m.Lease)
+	}
 	a.wake(ctx)
 }
 
 func (a *Actor) abandon(ctx actor.Context, m Abandon) {
-	a.queue.RollbackAll(m.Holder)
-	for id := range a.gone {
-		if _, out := a.queue.Lease(id); !out {
-			delete(a.gone, id)
+	mine := func(c *commit) bool { return c.holder == m.Holder }
+	for _, c := range a.parked {
+		if mine(c) {
+			ctx.Send(c.who, Committed{ErrAbandoned})
 		}
 	}
-	a.goneRecords = 0
-	for id := range a.gone {
-		l, _ := a.queue.Lease(id)
-		a.goneRecords += l.Len()
+	a.parked = slices.DeleteFunc(a.parked, mine)
+	for id, h := range a.out {
+		if h.holder == m.Holder {
+			a.takeBack(id)
+		}
 	}
 	a.wake(ctx)
-}
-
-func (a *Actor) forgetGone(lease uint64) {
-	if a.gone[lease] {
-		l, _ := a.queue.Lease(lease)
-		a.goneRecords -= l.Len()
-		delete(a.gone, lease)
-	}
 }
 
 func (a *Actor) adjust(ctx actor.Context, m Adjust) {

@@ -1,149 +1,274 @@
 package channel
 
 import (
+	"errors"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/persistence"
+	"github.com/sluicehq/sluice/persistence/channelstate"
 	"github.com/sluicehq/sluice/persistence/record"
 )
 
-// parkedMax is how long a commit of a memory channel waits for an earlier lease
-// of another sink before it goes to the disk without it.
-const parkedMax = 5 * time.Second
+// commit is what a sink has done and wants to be settled.
+type commit struct {
+	who    *actor.PID
+	holder string
+	leases []uint64
+	state  []persistence.KV
+	dead   int
+	first  record.Offset // lowest position of the leases
+	end    record.Offset
+}
 
-// unpark says that a commit has waited long enough.
-type unpark struct{ c *commit }
+// round is commits on their way to the disk, together.
+type round struct {
+	commits []*commit
+	cursor  record.Offset // up to where everything is settled
+	settled []Mark
+	write   persistence.Write
+	err     error
+}
 
 // commit settles leases and writes down what must move with that: the cursor
 // of a durable channel, the sink's state, and the checkpoints of the sources
 // whose batches a memory channel has now settled.
 func (a *Actor) commit(ctx actor.Context, m *Commit) {
-	if m.Life != a.life {
-		ctx.Respond(Committed{ErrStale})
-		return
-	}
+	c := &commit{who: ctx.Sender(), leases: m.Leases, state: m.State, dead: m.Dead, first: a.queue.Next()}
 	for _, id := range m.Leases { // all or none
-		if _, out := a.queue.Lease(id); !out {
+		l, out := a.queue.Lease(id)
+		if !out || m.Life != a.life {
 			ctx.Respond(Committed{ErrStale})
 			return
 		}
-	}
-	c := &commit{who: ctx.Sender(), state: m.State, first: a.queue.Next()}
-	n, holder := 0, ""
-	for _, id := range m.Leases {
-		l, _ := a.queue.Lease(id)
-		holder = l.Holder
+		c.holder = l.Holder
 		c.first, c.end = min(c.first, l.Chunks[0].Base), max(c.end, l.End())
-		for _, chunk := range l.Chunks {
-			a.forget(chunk.Slab, chunk.First, chunk.Count)
+	}
+	switch {
+	case a.Log != nil:
+		a.settle(c)
+		a.grant(ctx)
+		a.advance(ctx, c)
+	case len(c.state) == 0:
+		a.settle(c)
+		a.grant(ctx)
+		a.release(ctx, c)
+	default:
+		for _, id := range c.leases {
+			a.queue.Park(id)
 		}
-		a.forgetGone(id)
+		a.parked = append(a.parked, c)
+		a.release(ctx, nil)
+	}
+}
+
+// settle marks the leases of c as done.
+func (a *Actor) settle(c *commit) {
+	n := 0
+	for _, id := range c.leases {
+		h := a.letGo(id)
+		a.memory -= h.bytes
+		if !h.gone {
+			a.bytes -= h.room
+		}
 		n += a.queue.Settle(id)
 	}
 	if a.count.BySink == nil {
 		a.count.BySink = map[string]int64{}
 	}
-	a.count.Delivered += int64(n - m.Dead)
-	a.count.Dead += int64(m.Dead)
-	a.count.BySink[holder] += int64(n - m.Dead)
-	a.grant(ctx)
-
-	// What a file holds of later batches must not count before the checkpoint
-	// covers them: after a crash they come again, and the file is cut.
-	if a.Log == nil && len(c.state) > 0 && c.end > a.queue.First() && len(a.marks) > 0 {
-		a.parked = append(a.parked, c)
-		system, self := ctx.ActorSystem(), ctx.Self()
-		time.AfterFunc(parkedMax, func() { system.Root.Send(self, unpark{c}) })
-		return
-	}
-	a.write(ctx, c)
+	a.count.Delivered += int64(n - c.dead)
+	a.count.Dead += int64(c.dead)
+	a.count.BySink[c.holder] += int64(n - c.dead)
 }
 
-// write hands a commit to the store, with those parked that it sets free.
-func (a *Actor) write(ctx actor.Context, c *commit) {
-	kept := a.parked[:0]
-	for _, p := range a.parked {
-		if p.end <= a.queue.First() {
-			c.also = append(c.also, p)
+// advance writes the cursor of a durable channel with what its sink keeps.
+func (a *Actor) advance(ctx actor.Context, c *commit) {
+	r := &round{commits: []*commit{c}, cursor: a.queue.First()}
+	r.write.Sets = append(r.write.Sets, persistence.KV{Key: a.cursorKey, Value: a.queue.AppendCursor(nil)})
+	if a.written > a.Log.Start() {
+		r.write.Trims = append(r.write.Trims, persistence.Trim{Log: a.Log, To: a.written})
+	}
+	addState(&r.write, c.state)
+	r.write.Done = a.reports(ctx, r)
+	a.Store.Submit(&r.write)
+}
+
+// reports is how the store says that r is on the disk.
+func (a *Actor) reports(ctx actor.Context, r *round) func(error) {
+	system, self := ctx.ActorSystem(), ctx.Self()
+	return func(err error) {
+		r.err = err
+		system.Root.Send(self, r)
+	}
+}
+
+// release settles, in a memory channel, what is parked and belongs together,
+// and writes it in one piece with the checkpoints of the batches that end there.
+// What a file holds of later batches must not count before: after a crash they
+// come again, and the file is cut. plain is a commit with nothing to remember,
+// which is settled and only waits for its answer.
+func (a *Actor) release(ctx actor.Context, plain *commit) {
+	for more := true; more; {
+		r := &round{cursor: a.cut()}
+		if plain != nil {
+			r.commits, plain = append(r.commits, plain), nil
+		}
+		more = a.releaseOne(ctx, r)
+	}
+	a.settledEpochs()
+	a.wake(ctx)
+}
+
+// releaseOne writes what lies below the cursor of r, and says whether there was
+// anything parked.
+func (a *Actor) releaseOne(ctx actor.Context, r *round) bool {
+	released, rest := a.below(r.cursor)
+	addStates(&r.write, released)
+	a.settleMarks(r)
+	if len(r.write.Sets)+len(r.write.Deletes) == 0 {
+		a.dropMarks(r)
+		if len(r.commits)+len(r.settled) > 0 {
+			a.committed(ctx, r)
+		}
+		return false
+	}
+	r.write.Done = a.reports(ctx, r)
+	if err := a.Store.Try(&r.write); err != nil {
+		a.refused(ctx, r, err)
+		return false
+	}
+	a.dropMarks(r)
+	a.parked = rest
+	for _, c := range released {
+		a.settle(c)
+	}
+	r.commits = append(r.commits, released...)
+	a.grant(ctx)
+	return len(released) > 0
+}
+
+// below parts what is parked into what counts at a position, and the rest.
+// Without marks nothing comes again after a crash, and there is nothing to wait
+// for.
+func (a *Actor) below(at record.Offset) (released, rest []*commit) {
+	for _, c := range a.parked {
+		if c.end <= at || len(a.marks) == 0 {
+			released = append(released, c)
 		} else {
-			kept = append(kept, p)
+			rest = append(rest, c)
 		}
 	}
-	a.parked = kept
-	// No checkpoint may cover what a parked commit has settled: its files' lengths
-	// are not on the disk yet, and after a crash it would be cut off for good.
-	c.cursor = a.queue.First()
-	for _, p := range a.parked {
-		c.cursor = min(c.cursor, p.first)
+	return released, rest
+}
+
+// roundKeys is how many changes one write may have, well within what the store
+// takes at once.
+const roundKeys = 1000
+
+// cut is the position up to which the sinks' work can be written next: all that
+// belongs together, or as much of it as fits one write.
+func (a *Actor) cut() record.Offset {
+	parked := make([]channelstate.Parked, len(a.parked))
+	for i, c := range a.parked {
+		parked[i] = channelstate.Parked{Holder: c.holder, First: c.first, End: c.end}
 	}
-	w := &c.write
-	if a.Log != nil {
-		w.Sets = append(w.Sets, persistence.KV{Key: a.cursorKey, Value: a.queue.AppendCursor(nil)})
-		if a.written > a.Log.Start() {
-			w.Trims = append(w.Trims, persistence.Trim{Log: a.Log, To: a.written})
+	at := channelstate.Cut(a.queue.Done(), parked, a.floor)
+	for a.keysBelow(at) > roundKeys {
+		half := make([]record.Offset, 0, len(parked))
+		for _, p := range parked {
+			if p.End <= at {
+				half = append(half, p.End)
+			}
+		}
+		slices.Sort(half)
+		less := channelstate.Cut(half[(len(half)-1)/2], parked, a.floor)
+		if less == at || a.keysBelow(less) == 0 {
+			break
+		}
+		at = less
+	}
+	return at
+}
+
+// floor is the highest position up to at that is inside of no batch whose
+// checkpoint is still to come.
+func (a *Actor) floor(at record.Offset) record.Offset {
+	i := sort.Search(len(a.marks), func(i int) bool { return a.marks[i].batch.To > at })
+	if i < len(a.marks) {
+		at = min(at, a.marks[i].batch.From)
+	}
+	return at
+}
+
+// keysBelow counts what sinks keep with what they have done below at.
+func (a *Actor) keysBelow(at record.Offset) (n int) {
+	for _, c := range a.parked {
+		if c.end <= at {
+			n += len(c.state)
 		}
 	}
-	a.settleMarks(c, w)
-	for _, p := range c.also {
-		addState(w, p.state)
+	return n
+}
+
+// again asks for another try to write what is settled.
+type again struct{}
+
+// refusedRetry is how long checkpoints wait that the store has refused.
+const refusedRetry = time.Second
+
+// refused answers the commits of a round that the store does not take: what was
+// parked is offered again, and the checkpoints are tried later.
+func (a *Actor) refused(ctx actor.Context, r *round, err error) {
+	for _, c := range r.commits { // nothing of them has to be kept
+		ctx.Send(c.who, settledForGood)
 	}
-	addState(w, c.state)
-	if len(w.Sets)+len(w.Deletes) == 0 {
-		a.committed(ctx, c)
-		return
+	a.refuse(ctx, a.parked, err)
+	a.parked = nil
+	if a.later != nil {
+		a.later.Stop()
 	}
 	system, self := ctx.ActorSystem(), ctx.Self()
-	w.Done = func(err error) {
-		c.err = err
-		system.Root.Send(self, c)
-	}
-	a.Store.Submit(w)
+	a.later = time.AfterFunc(refusedRetry, func() { system.Root.Send(self, again{}) })
 }
 
-func (a *Actor) unpark(ctx actor.Context, m unpark) {
-	if i := slices.Index(a.parked, m.c); i >= 0 {
-		a.parked = slices.Delete(a.parked, i, i+1)
-		a.write(ctx, m.c)
-	}
-}
-
-// forget gives back the room and memory of records that are settled.
-func (a *Actor) forget(s *record.Slab, first, count int) {
-	if s == nil {
-		return
-	}
-	for i := first; i < first+count; i++ {
-		n := len(s.Body(i))
-		a.memory -= n
-		if a.Log == nil {
-			a.bytes -= slots(n)
+// refuse answers parked commits and offers their leases again.
+func (a *Actor) refuse(ctx actor.Context, parked []*commit, err error) {
+	for _, c := range parked {
+		for _, id := range c.leases {
+			a.takeBack(id)
 		}
+		ctx.Send(c.who, Committed{err})
 	}
 }
 
 // settleMarks takes the marks that the cursor has passed; the last checkpoint
 // of each key goes to the disk.
-func (a *Actor) settleMarks(c *commit, w *persistence.Write) {
+func (a *Actor) settleMarks(r *round) {
 	n := 0
-	for n < len(a.marks) && a.marks[n].end <= c.cursor {
+	for n < len(a.marks) && a.marks[n].batch.To <= r.cursor {
 		n++
 	}
 	last := map[string]int{}
 	for i, m := range a.marks[:n] {
-		c.settled = append(c.settled, m.mark)
+		r.settled = append(r.settled, m.mark)
 		if m.mark.Key.Key != nil {
 			last[string(m.mark.Key.Key)] = i
 		}
 	}
 	for i, m := range a.marks[:n] {
 		if m.mark.Key.Key != nil && last[string(m.mark.Key.Key)] == i {
-			addState(w, []persistence.KV{m.mark.Key})
+			addState(&r.write, []persistence.KV{m.mark.Key})
 		}
 	}
-	a.marks = append(a.marks[:0], a.marks[n:]...)
+}
+
+// dropMarks forgets the marks that r has taken.
+func (a *Actor) dropMarks(r *round) {
+	a.marks = append(a.marks[:0], a.marks[len(r.settled):]...)
 }
 
 // addState adds keys to a write; a nil value deletes.
@@ -157,26 +282,43 @@ func addState(w *persistence.Write, state []persistence.KV) {
 	}
 }
 
+// addStates adds what the commits keep: of each key what was said last.
+func addStates(w *persistence.Write, commits []*commit) {
+	last := map[string]*commit{}
+	if len(commits) > 1 {
+		for _, c := range commits {
+			for _, kv := range c.state {
+				last[string(kv.Key)] = c
+			}
+		}
+	}
+	for _, c := range commits {
+		addState(w, slices.DeleteFunc(c.state, func(kv persistence.KV) bool {
+			l := last[string(kv.Key)]
+			return l != nil && l != c
+		}))
+	}
+}
+
 // settledForGood is the answer that most get; made once.
 var settledForGood any = Committed{}
 
 // committed answers the sinks and tells the sources, now that it is on disk.
-func (a *Actor) committed(ctx actor.Context, c *commit) {
-	if c.err == nil {
-		a.written = max(a.written, c.cursor)
-		for _, m := range c.settled {
+func (a *Actor) committed(ctx actor.Context, r *round) {
+	answer := settledForGood
+	if r.err == nil {
+		a.written = max(a.written, r.cursor)
+		for _, m := range r.settled {
 			m.Settled(m.Seq)
 		}
+	} else {
+		answer = Committed{r.err}
 	}
-	answer := settledForGood
-	if c.err != nil {
-		answer = Committed{c.err}
-	}
-	for _, p := range c.also {
-		ctx.Send(p.who, answer)
-	}
-	if c.who != nil {
+	for _, c := range r.commits {
 		ctx.Send(c.who, answer)
+	}
+	if a.Log != nil && errors.Is(r.err, persistence.ErrNoSpace) {
+		ctx.Send(ctx.Self(), supervise.Restart{}) // what it has settled here is not settled on the disk
 	}
 }
 

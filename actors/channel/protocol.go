@@ -16,6 +16,9 @@ var (
 	// ErrStale says that a lease belongs to an earlier life of the channel: its
 	// records are offered again.
 	ErrStale = errors.New("lease of an earlier life of the channel")
+	// ErrAbandoned says that a sink gave up its leases before they were settled:
+	// their records are offered again.
+	ErrAbandoned = errors.New("leases given up")
 )
 
 // Reserve asks for room for a batch. The answer comes when there is room, at
@@ -75,7 +78,7 @@ type Take struct {
 type Taken struct {
 	Lease  uint64 // 0: nothing is ready
 	Life   uint64 // of the channel
-	Whole  bool   // see Lease
+	Epoch  uint64 // see Lease
 	Chunks []channelstate.Chunk
 }
 
@@ -87,7 +90,10 @@ type Delivered struct {
 	Lease uint64
 }
 
-// Commit settles leases, together with what the sink must remember.
+// Commit settles leases, together with what the sink must remember. A memory
+// channel answers once it can write that together with what other sinks have
+// done and the checkpoints of the sources; a sink commits in the order in which
+// it has delivered, and goes on meanwhile.
 // From sink. Answered by Committed.
 type Commit struct {
 	Life   uint64
@@ -106,7 +112,8 @@ type Rollback struct {
 	Lease uint64
 }
 
-// Abandon rolls back every lease of a sink: it starts anew.
+// Abandon rolls back every lease of a sink: it starts anew. Its commits that are
+// not written yet are answered with ErrAbandoned.
 // From sink. Not answered.
 type Abandon struct{ Holder string }
 

@@ -95,9 +95,13 @@ func (r Ref) Taker(holder string) *Taker {
 // Alive ends when the channel's actor stops for good, or the taker is closed.
 func (t *Taker) Alive() context.Context { return t.alive }
 
+// Abandon offers again what was taken and is not settled, also what is to be
+// committed and not written yet.
+func (t *Taker) Abandon() { t.ref.system.Root.Send(t.ref.pid, Abandon{t.holder}) }
+
 // Close ends the taker. What it took and did not commit is offered again.
 func (t *Taker) Close() {
-	t.ref.system.Root.Send(t.ref.pid, Abandon{t.holder})
+	t.Abandon()
 	t.asker.Close()
 	t.end()
 	t.forget()
@@ -127,10 +131,9 @@ type Lease struct {
 	First    record.Offset // position of the first record
 	Records  int
 	Bytes    int // of bodies
-	// Whole says that the lease ends where a source's batch ends. The
-	// checkpoint of a memory channel's source moves only there: what a sink
-	// commits before it comes again after a crash.
-	Whole bool
+	// Epoch is that of the lease in a memory channel: what a sink commits with
+	// something to remember must all be of one.
+	Epoch uint64
 	Views []record.View
 
 	views []record.View // the memory of Views
@@ -163,7 +166,7 @@ func (t *Taker) Take(max int) (*Lease, error) {
 		return nil, nil
 	}
 	l := &t.lease
-	*l = Lease{ID: taken.Lease, Life: taken.Life, Whole: taken.Whole, First: taken.Chunks[0].Base, Views: l.views}
+	*l = Lease{ID: taken.Lease, Life: taken.Life, Epoch: taken.Epoch, First: taken.Chunks[0].Base, Views: l.views}
 	for i, c := range taken.Chunks {
 		if c.Slab == nil {
 			if c.Slab, err = t.read(c); err != nil {
@@ -240,8 +243,19 @@ func (t *Taker) Delivered(l *Lease) {
 // returns when that is on disk.
 // ctx should end with the channel's actor, as Taker.Alive does.
 func (r Ref) Commit(ctx context.Context, a *ask.Asker, c *Commit) error {
-	done, err := ask.One[Committed](ctx, a, r.pid, c)
+	r.BeginCommit(a, c)
+	return r.AwaitCommit(ctx, a)
+}
+
+// BeginCommit is Commit without waiting. Commits reach the channel in the order
+// in which they are begun. a is for this one alone until AwaitCommit returns.
+func (r Ref) BeginCommit(a *ask.Asker, c *Commit) { a.Send(r.pid, c) }
+
+// AwaitCommit returns what has become of the commit begun through a.
+func (r Ref) AwaitCommit(ctx context.Context, a *ask.Asker) error {
+	done, err := ask.Answer[Committed](ctx, a, 0, r.pid)
 	if err != nil {
+		a.GiveUp(nil)
 		return err
 	}
 	return done.Err

@@ -37,11 +37,9 @@ type Spec struct {
 	kept        Snapshot
 	keptRoom    int
 	keptMemory  int
-	keptParked  []*commit
 	cursorKey   []byte
 	memoryQueue *channelstate.Queue
 	memoryMarks []markAt
-	parked      []*commit // of a memory channel; their leases are settled already
 }
 
 // WindowDefault is the Window of a durable channel that names none.

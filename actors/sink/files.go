@@ -80,6 +80,7 @@ type file struct {
 	queued    bool // in dirty
 	finished  bool // nothing more will be staged
 	renaming  bool // that is committed
+	givenUp   bool // has bytes that will not be committed and come again
 	broken    bool // has bytes that do not count: only the next start may close it
 	committed int64
 	holds     int // Pendings not yet committed that have it
@@ -289,7 +290,7 @@ func (s *files) commit(ctx context.Context, state State) error {
 	}
 	var renaming []*file
 	for _, f := range s.ready {
-		if !f.renaming && f.rec.Path != f.rec.Final {
+		if !f.renaming && !f.unused() && f.rec.Path != f.rec.Final {
 			rec := f.rec
 			rec.Length, rec.Renaming = f.committed, true
 			state[f.key] = rec.encode()
@@ -426,7 +427,8 @@ func (s *files) Pending() Pending {
 }
 
 // Close finishes all files and closes those of which everything is committed.
-// The others are left in use: the next start cuts and closes them.
+// What was given up is cut off. The others are left in use: the next start cuts
+// and closes them.
 func (s *files) Close() error {
 	s.stop()
 	<-s.over
@@ -435,6 +437,7 @@ func (s *files) Close() error {
 	s.mu.Lock()
 	for f := range s.live {
 		f.finished = true
+		s.cutBack(f)
 		s.settle(f)
 	}
 	for _, f := range s.ready {
@@ -455,6 +458,21 @@ func (s *files) Close() error {
 		s.closeRoots() // else a Pending may still sync directories
 	}
 	return err
+}
+
+// cutBack takes off a file what comes again. Under mu.
+func (s *files) cutBack(f *file) {
+	if !f.givenUp || f.os == nil || f.broken || f.holds > 0 || !s.env.Replays {
+		return
+	}
+	log := s.env.Log.With("file", path.Join(f.rec.Dir, f.rec.Path), "size", f.size, "committed", f.committed)
+	if err := f.os.Truncate(f.committed); err != nil {
+		log.Error("what is not committed could not be cut off; the next start does it", "err", err)
+		return
+	}
+	log.Info("file cut to what was committed")
+	f.size, f.queued = f.committed, false
+	s.dirty = slices.DeleteFunc(s.dirty, func(o *file) bool { return o == f })
 }
 
 // abandon lets go of all files as they are.

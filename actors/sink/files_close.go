@@ -62,7 +62,7 @@ func (s *files) closeReady() {
 	s.mu.Unlock()
 	for _, f := range ready {
 		switch {
-		case f.notBefore.After(now), !f.renaming && f.rec.Path != f.rec.Final:
+		case f.notBefore.After(now), !f.renaming && !f.unused() && f.rec.Path != f.rec.Final:
 			s.later(f)
 		default:
 			s.close(f)
@@ -100,6 +100,12 @@ func (s *files) close(f *file) {
 	}
 }
 
+// unused says that nothing is in f, a file of this run: it gets no final name,
+// but goes.
+func (f *file) unused() bool {
+	return f.name != nil && f.committed == 0 && f.size == 0 && !f.broken && !f.renaming && f.rec.Path != f.rec.Final
+}
+
 // closeFile closes f and gives it its final name. It answers with the
 // directories whose entries have changed.
 func (s *files) closeFile(f *file) ([]dirEntry, error) {
@@ -119,6 +125,12 @@ func (s *files) closeFile(f *file) ([]dirEntry, error) {
 	root, err := s.rootOf(f.rec.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if f.unused() {
+		if err := root.Remove(f.rec.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, nil
 	}
 	return renameFree(root, f.rec.Path, f.rec.Final)
 }

@@ -88,6 +88,16 @@ func (p *pendingFiles) Committed() {
 	s.closeReady()
 }
 
+// GivenUp notes what the next Close cuts off.
+func (p *pendingFiles) GivenUp() {
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	for _, c := range p.files {
+		c.file.holds--
+		c.file.givenUp = true
+	}
+}
+
 // dirEntry is a directory below root, or an absolute path where root is nil.
 type dirEntry struct {
 	root *os.Root

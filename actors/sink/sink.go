@@ -50,6 +50,14 @@ type Pending interface {
 	Committed()
 }
 
+// Revocable is a Pending that can be given up instead: GivenUp comes in the place
+// of Committed, at the end of a run, for records that are offered again. The
+// sink's Close takes back what it can of it.
+type Revocable interface {
+	Pending
+	GivenUp()
+}
+
 // State is what a sink keeps between runs: small values by name. A nil value
 // removes the name. It is written in the same transaction as the channel's
 // commit, or by Env.Keep.

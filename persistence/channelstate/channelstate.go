@@ -44,10 +44,14 @@ func (c Chunk) cut(n int) (Chunk, Chunk) {
 // Lease is what one take handed out.
 type Lease struct {
 	ID     uint64
-	Holder string  // the sink
+	Holder string // the sink
+	// Epoch is that in which the records were taken for the first time. Those
+	// of a lower one lie below those of a higher one.
+	Epoch  uint64
 	Chunks []Chunk // not changed while the lease is out
 
-	few [1]Chunk // the memory of most
+	parked bool
+	few    [1]Chunk // the memory of most
 }
 
 // Len is the number of records of the lease.
@@ -85,8 +89,10 @@ type Queue struct {
 	back    []*Lease // rolled back, lowest first; offered again as they were cut
 	leases  map[uint64]*Lease
 	lastID  uint64
-	held    int // records in ready, back and leases
-	readyN  int // records in ready and back
+	epoch   uint64
+	inside  bool // what was taken last of ready ends inside of a batch
+	held    int  // records in ready, back and leases
+	readyN  int  // records in ready and back
 }
 
 // New is an empty queue whose next position is next.
@@ -170,7 +176,7 @@ func (q *Queue) takeBack(max int) *Lease {
 			continue
 		}
 		// Whoever had l may still look at its chunks.
-		first, rest := &Lease{Chunks: slices.Clone(l.Chunks[:i])}, &Lease{Chunks: slices.Clone(l.Chunks[i:])}
+		first, rest := &Lease{Epoch: l.Epoch, Chunks: slices.Clone(l.Chunks[:i])}, &Lease{Epoch: l.Epoch, Chunks: slices.Clone(l.Chunks[i:])}
 		if n < max {
 			head, tail := c.cut(max - n)
 			first.Chunks = append(first.Chunks, head)
@@ -187,7 +193,7 @@ func (q *Queue) takeReady(max int) *Lease {
 	if q.readyAt == len(q.ready) {
 		return nil
 	}
-	l := new(Lease)
+	l := &Lease{Epoch: q.epoch}
 	l.Chunks = l.few[:0]
 	for n := 0; n < max && q.readyAt < len(q.ready); {
 		c := &q.ready[q.readyAt]
@@ -206,6 +212,7 @@ func (q *Queue) takeReady(max int) *Lease {
 		q.readyAt++
 	}
 	q.compact()
+	q.inside = !l.Whole()
 	return l
 }
 
@@ -234,6 +241,7 @@ func (q *Queue) Rollback(id uint64) {
 		return
 	}
 	delete(q.leases, id)
+	l.parked = false
 	q.readyN += l.Len()
 	at, _ := slices.BinarySearchFunc(q.back, l, func(a, b *Lease) int {
 		return cmp.Compare(a.Chunks[0].Base, b.Chunks[0].Base)
