@@ -82,13 +82,7 @@ func (c *Coordinator) mayAdd(a *Add) (*transaction, int16) {
 }
 
 // added answers a with one code for all its partitions.
-func (c *Coordinator) added(a *Add, code int16) {
-	codes := make([]int16, len(a.Partitions))
-	for i := range codes {
-		codes[i] = code
-	}
-	c.put(Added{a, codes})
-}
+func (c *Coordinator) added(a *Add, code int16) { c.put(Added{a, a.codes(code)}) }
 
 // verified says of each partition whether it is part of the transaction under way.
 func (c *Coordinator) verified(t *transaction, a *Add) {

@@ -1,11 +1,6 @@
 package txn
 
-import "fmt"
+import "github.com/sluicehq/sluice/actors/partition"
 
 // Partition is a partition of a topic.
-type Partition struct {
-	Topic string
-	Index int32
-}
-
-func (p Partition) String() string { return fmt.Sprintf("%s-%d", p.Topic, p.Index) }
+type Partition = partition.ID

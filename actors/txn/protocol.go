@@ -18,15 +18,10 @@ type Request struct {
 	Done   func(kmsg.Response)
 }
 
-// Handle asks the coordinator to deal with a request of a client.
-// From broker. Not answered.
-type Handle struct{ Request *Request }
-
 // Add makes partitions part of the transaction of a producer, or with VerifyOnly
 // asks whether they are. AddPartitionsToTxn and AddOffsetsToTxn become one, and
 // so does a Produce or TxnOffsetCommit to a partition that does not know of the
 // transaction yet.
-// From broker, producer. Not answered.
 type Add struct {
 	TransactionalID string
 	ProducerID      int64
@@ -41,3 +36,45 @@ type Add struct {
 	// of Partitions; it must not block.
 	Done func(codes []int16)
 }
+
+// Arrived says that there is something in the coordinator's inbox: a Request, an
+// Add, or what became of what the coordinator did. It carries nothing itself:
+// what stands in a mailbox is gone when its actor stops.
+// From broker, producer, partition. Not answered.
+type Arrived struct{}
+
+// What the actor says to itself, through its inbox. A life begins with every
+// start of the actor and every reading of the log; what an earlier one did is no
+// concern of the next.
+type (
+	// moved: the leadership of the log has.
+	moved struct{}
+	// read is what the log holds: the last value of each key.
+	read struct {
+		life   int
+		values map[string][]byte
+		err    error
+	}
+	// written is what became of a Write.
+	written struct {
+		life int
+		id   string
+		err  error
+	}
+	// marked is what became of a Marker.
+	marked struct {
+		life   int
+		marker Marker
+		err    error
+	}
+	// reserved are producer ids.
+	reserved struct {
+		life  int
+		first int64
+		n     int
+		err   error
+	}
+)
+
+// tick says that something is due.
+type tick struct{}
