@@ -1,6 +1,7 @@
 package partition_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -52,9 +53,8 @@ func (n *node) open() {
 		n.t.Fatalf("open: %v", err)
 	}
 	n.store = store
-	n.system = actor.NewActorSystem()
+	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 	n.tree = supervise.NewTree(n.system, slog.New(slog.DiscardHandler))
-	n.system = n.tree.System()
 }
 
 // spawner spawns below a guardian of ours.
@@ -111,12 +111,13 @@ func (n *node) close() {
 	}
 	for _, r := range n.refs {
 		n.system.Root.Stop(r.PID())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			n.tree.AwaitGone(n.t.Context(), r.PID().Id)
-		}()
-		<-done
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, r := range n.refs {
+		if err := n.tree.AwaitGone(ctx, r.PID().Id); err != nil {
+			n.t.Error(err)
+		}
 	}
 	n.refs = nil
 	n.store.Close()
