@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -19,6 +21,7 @@ type Node struct {
 	Name           string
 	Dir            string // where everything durable lies
 	HTTP           string // the admin API's address; "" is only the socket in Dir
+	Kafka          Kafka
 	Flush          string // always, interval:D or os
 	ValueThreshold int64  // bytes; larger batches keep their bytes in segments
 	MinFree        int64  // bytes that the volume must have left for a write; 0: as the store sees fit
@@ -27,6 +30,23 @@ type Node struct {
 	AllowChaos     bool
 	InsecurePublic bool
 	LogLevel       string
+}
+
+// Kafka is how a node serves topics.
+type Kafka struct {
+	Listen    string // "" opens no port
+	Advertise string // HOST:PORT that clients are told; "" is Listen
+	Node      int32  // the broker's number; 0: that at the end of the node's name, else 1
+	Rack      string
+	// AutoCreateTopics makes topics when clients first ask for them.
+	AutoCreateTopics  bool
+	NumPartitions     int64 // of topics that do not say
+	ReplicationFactor int64
+	// Clamp lowers replication factors to the nodes there are.
+	Clamp bool
+	// OffsetsPartitions and TransactionsPartitions are what the topics of the
+	// coordinators are made with.
+	OffsetsPartitions, TransactionsPartitions int64
 }
 
 // setting is one of Node's fields under its name in flags, files and (in
@@ -41,6 +61,18 @@ var settings = []setting{
 	{"data", "", "directory of the node's store", text(func(n *Node) *string { return &n.Dir })},
 	{"http", "", "HOST:PORT of the admin API (port 0: any free one); empty: only the socket in the data directory",
 		text(func(n *Node) *string { return &n.HTTP })},
+	{"kafka", "", "HOST:PORT for Kafka's protocol (port 0: any free one); empty: no such port", text(func(n *Node) *string { return &n.Kafka.Listen })},
+	{"kafka-advertise", "", "HOST:PORT that Kafka clients are told to connect to; empty: where the node listens", advertise},
+	{"broker-id", "0", "the node's number as a Kafka broker, from 1; 0: the number at the end of its name, else 1", brokerID},
+	{"rack", "", "where the node stands, as Kafka clients are told", text(func(n *Node) *string { return &n.Kafka.Rack })},
+	{"auto-create-topics", "false", "make topics when Kafka clients first ask for them", truth(func(n *Node) *bool { return &n.Kafka.AutoCreateTopics })},
+	{"num-partitions", "4", "partitions of a topic that does not say (1 to 10000)", within(1, 10_000, func(n *Node) *int64 { return &n.Kafka.NumPartitions })},
+	{"default-replication-factor", "1", "replicas of a topic that does not say", within(1, 1000, func(n *Node) *int64 { return &n.Kafka.ReplicationFactor })},
+	{"replication-factor-clamp", "false", "lower a replication factor above the nodes there are, rather than refuse it", truth(func(n *Node) *bool { return &n.Kafka.Clamp })},
+	{"offsets-topic-num-partitions", "8", "partitions that the topic of committed offsets is made with",
+		within(1, 1000, func(n *Node) *int64 { return &n.Kafka.OffsetsPartitions })},
+	{"transaction-state-log-num-partitions", "8", "partitions that the topic of transactions is made with",
+		within(1, 1000, func(n *Node) *int64 { return &n.Kafka.TransactionsPartitions })},
 	{"flush", "always", "when a write counts: always (synced), interval:D, os", flush},
 	{"store-value-threshold", "16384", "bytes above which a batch's bytes lie in value segments",
 		number(func(n *Node) *int64 { return &n.ValueThreshold })},
@@ -199,6 +231,58 @@ func number(field func(*Node) *int64) func(*Node, string) error {
 		*field(n) = i
 		return nil
 	}
+}
+
+func within(least, most int64, field func(*Node) *int64) func(*Node, string) error {
+	return func(n *Node, v string) error {
+		i, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || i < least || i > most {
+			return fmt.Errorf("%q is not a number from %d to %d", v, least, most)
+		}
+		*field(n) = i
+		return nil
+	}
+}
+
+// advertise reads an address that clients can connect to.
+func advertise(n *Node, v string) error {
+	n.Kafka.Advertise = v
+	if v == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(v)
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not HOST:PORT", v)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		return fmt.Errorf("%q is no address that clients can connect to", v)
+	}
+	if i, err := strconv.ParseUint(port, 10, 16); err != nil || i == 0 {
+		return fmt.Errorf("%q has no port from 1 to 65535", v)
+	}
+	return nil
+}
+
+func brokerID(n *Node, v string) error {
+	i, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || i < 0 {
+		return fmt.Errorf("%q is not the number of a broker: 1 or more", v)
+	}
+	n.Kafka.Node = int32(i)
+	return nil
+}
+
+// BrokerID is the node's number as a broker: what is set, or the number at the
+// end of its name, or 1.
+func (n Node) BrokerID() int32 {
+	if n.Kafka.Node > 0 {
+		return n.Kafka.Node
+	}
+	digits := n.Name[len(strings.TrimRight(n.Name, "0123456789")):]
+	if i, err := strconv.ParseInt(digits, 10, 32); err == nil && i > 0 {
+		return int32(i)
+	}
+	return 1
 }
 
 func truth(field func(*Node) *bool) func(*Node, string) error {

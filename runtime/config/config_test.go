@@ -58,6 +58,11 @@ func TestASettingThatCannotBeReadIsRefusedWithItsPlace(t *testing.T) {
 		{"duration", "drain: 7\n", "not a length of time"},
 		{"flush", "flush: interval:0s\n", "not a flush policy"},
 		{"level", "log-level: loud\n", "not a log level"},
+		{"partitions", "num-partitions: 0\n", "not a number from 1 to 10000"},
+		{"broker", "broker-id: -1\n", "not the number of a broker"},
+		{"advertise", "kafka-advertise: localhost\n", "is not HOST:PORT"},
+		{"anywhere", "kafka-advertise: 0.0.0.0:9092\n", "no address that clients can connect to"},
+		{"advertised port", "kafka-advertise: localhost:0\n", "has no port"},
 		{"no YAML", "a: b: c\n", "sluice.yaml"},
 		{"large", strings.Repeat("#", 1<<20+1), "more than"},
 	} {
@@ -99,5 +104,18 @@ func TestAnAgentsStoreLiesWhereItsConfigurationKeepsState(t *testing.T) {
 				t.Errorf("got %q (%s), want %q", got, why, c.want)
 			}
 		})
+	}
+}
+
+func TestABrokersNumberIsThatOfItsName(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  int32
+		want int32
+	}{{"n1", 0, 1}, {"n5", 0, 5}, {"n5", 7, 7}, {"alone", 0, 1}, {"n0", 0, 1}, {"node-12", 0, 12}, {"n99999999999", 0, 1}} {
+		n := config.Node{Name: c.name, Kafka: config.Kafka{Node: c.set}}
+		if got := n.BrokerID(); got != c.want {
+			t.Errorf("node %q with broker-id %d is broker %d, want %d", c.name, c.set, got, c.want)
+		}
 	}
 }
