@@ -420,3 +420,42 @@ func (n *node) reserve(context.Context) (int64, int, error) {
 	n.nextID += 100
 	return n.nextID - 100, 100, nil
 }
+
+// One AddPartitionsToTxn between brokers may carry several transactions, and
+// questions with them.
+func TestAnAddOfSeveralTransactionsAnswersForEachPartition(t *testing.T) {
+	n := start(t, t.TempDir(), 1000)
+	a, _ := n.init("a")
+	b, _ := n.init("b")
+	n.add("b", b, 0, 2)
+	m := kmsg.NewPtrAddPartitionsToTxnRequest()
+	m.Version = 5
+	for _, x := range []struct {
+		id       string
+		producer int64
+		verify   bool
+	}{{"a", a, false}, {"b", b, true}, {"c", 7, false}} {
+		m.Transactions = append(m.Transactions, kmsg.AddPartitionsToTxnRequestTransaction{
+			TransactionalID: x.id, ProducerID: x.producer, VerifyOnly: x.verify,
+			Topics: []kmsg.AddPartitionsToTxnRequestTransactionTopic{{Topic: "orders", Partitions: []int32{1, 2}}},
+		})
+	}
+	r := ask[*kmsg.AddPartitionsToTxnResponse](n, m)
+	var got []string
+	for _, t := range r.Transactions {
+		for _, p := range t.Topics[0].Partitions {
+			got = append(got, fmt.Sprint(t.TransactionalID, p.Partition, " ", kerr.ErrorForCode(p.ErrorCode)))
+		}
+	}
+	want := []string{"a1 <nil>", "a2 <nil>", "b1 " + kerr.TransactionAbortable.Error(), "b2 <nil>",
+		"c1 " + kerr.InvalidProducerIDMapping.Error(), "c2 " + kerr.InvalidProducerIDMapping.Error()}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	old := kmsg.NewPtrAddPartitionsToTxnRequest()
+	old.Version, old.TransactionalID, old.ProducerID = 3, "a", a
+	old.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "orders", Partitions: []int32{0, 1}}}
+	if r := ask[*kmsg.AddPartitionsToTxnResponse](n, old); len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 2 || r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Errorf("version 3: %+v", r)
+	}
+}

@@ -36,8 +36,8 @@ var DefaultConfig = Config{MaxTimeout: 15 * time.Minute, Expiration: 7 * 24 * ti
 
 // Bounds of waiting, in ms.
 const (
-	addWaitMax = 100 // for the markers of the transaction before
-	retryMin   = 50  // before a marker or a write is tried again
+	addWaitMax = 1000 // for the markers of the transaction before
+	retryMin   = 50   // before a marker or a write is tried again
 	retryMax   = 2000
 	never      = int64(1<<63 - 1)
 )

@@ -9,7 +9,7 @@ type Client struct {
 	Principal                 string
 }
 
-// Request is a request of Kafka's own: InitProducerID, EndTxn,
+// Request is a request of Kafka's own: InitProducerID, AddPartitionsToTxn, EndTxn,
 // DescribeTransactions or ListTransactions. Done is called exactly once, from any
 // goroutine; it must not block.
 type Request struct {

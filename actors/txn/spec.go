@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
@@ -116,6 +117,10 @@ func (r Ref) Index() int32 { return r.c.Log.ID().Index }
 
 // Handle has the coordinator deal with a request.
 func (r Ref) Handle(q Request) {
+	if m, ok := q.Body.(*kmsg.AddPartitionsToTxnRequest); ok {
+		r.addPartitions(q, m)
+		return
+	}
 	if !r.c.put(&q) {
 		q.Done(Refusal(q.Body, kerr.NotCoordinator.Code))
 	}
