@@ -156,6 +156,9 @@ func tree(t *testing.T) []spawned {
 			}
 			var s spawned
 			ast.Inspect(fn, func(n ast.Node) bool {
+				if set, ok := n.(*ast.AssignStmt); ok && typeName(set.Lhs[0]) == "name" {
+					s.path = literal(set.Rhs[0]) // given to SpawnNamed below
+				}
 				call, ok := n.(*ast.CallExpr)
 				if !ok {
 					return true

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/actors/controller"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
+	"github.com/sluicehq/sluice/actors/txn"
 	"github.com/sluicehq/sluice/persistence"
 )
 
@@ -61,6 +62,8 @@ type Broker struct {
 	topics atomic.Pointer[map[string]*running]
 
 	follow follower
+	groups coordinators[partition.Ref]
+	txns   coordinators[txn.Ref]
 }
 
 // running is a topic with its partitions on this node.
@@ -86,6 +89,8 @@ const startMax = time.Minute
 func Start(ctx context.Context, env Env) (*Broker, error) {
 	b := &Broker{env: env}
 	b.topics.Store(&map[string]*running{})
+	b.groups.prepare(b, groupTopic, env.Settings.OffsetsPartitions, offsetsConfigs, b.startGroups)
+	b.txns.prepare(b, txn.Topic, env.Settings.TransactionsPartitions, transactionsConfigs, b.startTxns)
 	system := env.Tree.System()
 	lives := new(int)
 	props := env.Tree.Props("broker", supervise.Default, func() actor.Actor {
@@ -169,6 +174,8 @@ func (b *Broker) Partitions(fn func(partition.Ref)) {
 func (b *Broker) rebuild() {
 	b.follow.stop()
 	b.topics.Store(&map[string]*running{})
+	b.groups.forget()
+	b.txns.forget()
 	ctx, cancel := context.WithTimeout(context.Background(), startMax)
 	defer cancel()
 	if err := b.startMetadata(ctx); err != nil {

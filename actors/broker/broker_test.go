@@ -340,3 +340,34 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// Nobody has to make the topics of coordinators.
+func TestTheFirstQuestionForACoordinatorMakesItsTopic(t *testing.T) {
+	n := start(t, t.TempDir())
+	if _, there := n.Controller().Image().Topic("__transaction_state"); there {
+		t.Fatal("the topic is there before anybody asked")
+	}
+	first, err := n.Txn("t1")
+	if !errors.Is(err, broker.ErrCoordinatorLoading) {
+		t.Fatalf("the first question: %v", err)
+	}
+	ctx := within(t)
+	for err != nil {
+		if first, err = n.Txn("t1"); ctx.Err() != nil || err != nil && !errors.Is(err, broker.ErrCoordinatorLoading) {
+			t.Fatal(err)
+		}
+	}
+	topic, _ := n.Controller().Image().Topic("__transaction_state")
+	if !topic.Internal || len(topic.Partitions) != 2 || topic.Configs["cleanup.policy"] != "compact" {
+		t.Errorf("the topic is %+v", topic)
+	}
+	if int(first.Index()) != broker.Slot("t1", 2) {
+		t.Errorf("t1 is coordinated in partition %d", first.Index())
+	}
+	if again, err := n.Txn("t1"); err != nil || again != first {
+		t.Errorf("asked again, it is another: %v", err)
+	}
+	if got := len(n.Txns()); got != 2 {
+		t.Errorf("%d coordinators run for 2 partitions", got)
+	}
+}

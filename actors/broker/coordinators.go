@@ -21,6 +21,21 @@ type coordinators[R comparable] struct {
 	making atomic.Bool
 }
 
+// The configs that the topics of coordinators are made with: the latest value of
+// each key is all that counts.
+var (
+	offsetsConfigs      = map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}
+	transactionsConfigs = map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}
+)
+
+func (c *coordinators[R]) prepare(b *Broker, topic string, partitions int32, values map[string]string, start func(int32, partition.Ref) (R, error)) {
+	c.b, c.start = b, start
+	c.topic = controller.NewTopic{Name: topic, Partitions: partitions, Factor: -1, Configs: map[string]*string{}}
+	for name, v := range values {
+		c.topic.Configs[name] = &v
+	}
+}
+
 // find is the coordinator of id. The topic is made when it is first needed.
 func (c *coordinators[R]) find(id string) (R, error) {
 	var none R

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -203,6 +204,7 @@ func (b *Broker) become(ctx context.Context, image *controller.Image, first bool
 	}
 	b.topics.Store(&next)
 	b.follow.last = image
+	failed = cmp.Or(failed, b.groups.follow(image), b.txns.follow(image))
 	if err := b.end(ctx, gone); err != nil && failed == nil {
 		failed = err
 	}

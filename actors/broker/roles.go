@@ -1,0 +1,38 @@
+package broker
+
+import (
+	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/actors/txn"
+)
+
+// groupTopic is the internal topic that the coordinators of groups keep their
+// logs in.
+const groupTopic = "__consumer_offsets"
+
+// Group finds the partition of __consumer_offsets that a group belongs to.
+func (b *Broker) Group(groupID string) (partition.Ref, error) { return b.groups.find(groupID) }
+
+// Groups are the partitions of all groups on this node.
+func (b *Broker) Groups() []partition.Ref { return b.groups.all() }
+
+func (b *Broker) startGroups(_ int32, log partition.Ref) (partition.Ref, error) { return log, nil }
+
+// Txn finds the coordinator of a transactional id. The first question brings
+// the topic of transactions into being, and is answered by ErrCoordinatorLoading.
+func (b *Broker) Txn(transactionalID string) (txn.Ref, error) { return b.txns.find(transactionalID) }
+
+// Txns are all coordinators of transactions on this node.
+func (b *Broker) Txns() []txn.Ref { return b.txns.all() }
+
+func (b *Broker) startTxns(_ int32, log partition.Ref) (txn.Ref, error) {
+	return txn.Start(b.under, txn.Env{
+		Tree: b.env.Tree, Logger: b.env.Log, Log: log,
+		Partition: b.Partition, Exists: b.exists, ProducerIDs: b.control.AllocateProducerIDs,
+	})
+}
+
+// exists says whether the metadata has a partition.
+func (b *Broker) exists(id partition.ID) bool {
+	t, ok := b.control.Image().Topic(id.Topic)
+	return ok && id.Index >= 0 && int(id.Index) < len(t.Partitions)
+}
