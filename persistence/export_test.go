@@ -5,3 +5,6 @@ package persistence
 func (s *Store) DropSequenceForTest(n uint64) error {
 	return s.do(&Write{Deletes: [][]byte{sequenceKey(nil, s.sequence.Load()-n)}})
 }
+
+// TendForTest gives back now what the tender would in a moment.
+func (s *Store) TendForTest() error { return s.tender.tend() }

@@ -34,7 +34,8 @@ func (r *run) read(l *Log, buf []byte) ([]byte, error) {
 	if len(r.places) == 0 {
 		return buf, nil
 	}
-	out, bad, err := l.segs.ReadAll(r.places, buf)
+	// All of them lie in the same folder.
+	out, bad, err := l.segsOf(r.places[0].Segment).ReadAll(r.places, buf)
 	if err != nil {
 		e := r.entries[bad]
 		if e.Last < l.Start() {
@@ -52,6 +53,18 @@ func (r *run) read(l *Log, buf []byte) ([]byte, error) {
 // would grow by more than max bytes; but the first batch is whole however large
 // it is. When an error comes with bytes, they are good.
 func (l *Log) ReadBatches(from, to record.Offset, max int, buf []byte) ([]byte, error) {
+	before := len(buf)
+	for {
+		g := l.gen.Load()
+		out, err := l.readBatches(from, to, max, buf)
+		if err == nil || g == l.gen.Load() {
+			return out, err
+		}
+		buf = out[:before] // a rewriting was finished meanwhile
+	}
+}
+
+func (l *Log) readBatches(from, to record.Offset, max int, buf []byte) ([]byte, error) {
 	if from < l.Start() {
 		return buf, fmt.Errorf("read %s at %d: %w", l.name, from, ErrTrimmed)
 	}
@@ -99,6 +112,11 @@ func (l *Log) readStored(from, to record.Offset, limit int, buf *[]byte, r *run,
 		}
 		from = e.Last + 1
 		if e.at.Segment != 0 {
+			if len(r.places) > 0 && rewrittenSegment(r.places[0].Segment) != rewrittenSegment(e.at.Segment) {
+				if *buf, failed = r.read(l, *buf); failed != nil {
+					return false, nil
+				}
+			}
 			r.add(e)
 			if len(r.places) == runMax {
 				*buf, failed = r.read(l, *buf)

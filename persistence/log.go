@@ -18,10 +18,11 @@ import (
 // Log is one log of batches: a channel's, a partition's. Reading it may go on
 // while others write.
 type Log struct {
-	s     *Store
-	name  string
-	gid   uint32
-	segs  *segment.Log
+	s    *Store
+	name string
+	gid  uint32
+	segs *segment.Log
+	rewritten
 	next  atomic.Int64 // one past the last acknowledged record
 	start atomic.Int64
 	// lastIndex and lastTerm are of the last acknowledged raft entry.

@@ -194,6 +194,9 @@ func (s *Store) recover(old bool, w testimony) error {
 	if err := s.replay(); err != nil {
 		return err
 	}
+	if err := s.settleGenerations(); err != nil {
+		return err
+	}
 	return s.skipDoubtful(w)
 }
 
@@ -242,7 +245,7 @@ func (l *Log) examine(fn func(Entry)) (doubts []Doubt, err error) {
 			return size
 		}
 		sizes[id] = -1
-		if st, err := os.Stat(l.segs.Path(id)); err == nil {
+		if st, err := os.Stat(l.segsOf(id).Path(id)); err == nil {
 			sizes[id] = st.Size()
 		}
 		return sizes[id]
@@ -250,7 +253,7 @@ func (l *Log) examine(fn func(Entry)) (doubts []Doubt, err error) {
 	for from, end := l.Start(), l.Next(); from < end; {
 		_, err := l.entries(from, end, func(e Entry) bool {
 			if e.at.Segment != 0 && sizeOf(e.at.Segment) < e.at.Offset+int64(e.at.Bytes) {
-				doubts = append(doubts, Doubt{Log: l.name, First: e.Base, Next: e.Last + 1, What: l.segs.Path(e.at.Segment) + " does not reach that far"})
+				doubts = append(doubts, Doubt{Log: l.name, First: e.Base, Next: e.Last + 1, What: l.segsOf(e.at.Segment).Path(e.at.Segment) + " does not reach that far"})
 			} else if fn != nil {
 				fn(e)
 			}

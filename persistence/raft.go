@@ -145,8 +145,7 @@ func (l *Log) Before(to record.Offset) (e Entry, ok bool, err error) {
 	if to <= 0 {
 		return e, false, nil
 	}
-	prefix := logKey(l.gid, 'o')
-	k, v, err := l.s.lastKeyTo(prefix, entryKey(l.gid, to-1))
+	k, v, err := l.lastBefore(to)
 	if err != nil || k == nil {
 		return e, false, err
 	}
@@ -171,7 +170,8 @@ func (l *Log) examineIndexes() (doubts []Doubt, err error) {
 	}
 	want := mark.EntryID
 	next := func(e Entry) {
-		if e.Index > want.Index+1 || e.Term < want.Term {
+		rewritten := l.gen.Load().holds(e.Last) // compaction drops entries
+		if e.Index > want.Index+1 && !rewritten || e.Term < want.Term {
 			doubts = append(doubts, Doubt{Log: l.name, First: e.Base, Next: e.Base, What: fmt.Sprintf("entry %d of term %d follows entry %d of term %d: %v", e.Index, e.Term, want.Index, want.Term, errIndexes)})
 		}
 		if e.Index > want.Index {

@@ -7,6 +7,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 	"github.com/sluicehq/sluice/persistence/record"
+	"github.com/sluicehq/sluice/persistence/segment"
 )
 
 // Get returns the value of key.
@@ -91,6 +92,21 @@ func (l *Log) entries(from, end record.Offset, fn func(Entry) bool) (want record
 
 // walk is entries with the value of each, which is valid until fn returns.
 func (l *Log) walk(from, end record.Offset, fn func(e Entry, value []byte) (bool, error)) (want record.Offset, err error) {
+	for {
+		g := l.gen.Load()
+		want, err = l.walkIn(g, from, end, func(e Entry, value []byte) (bool, error) {
+			from = e.Last + 1
+			return fn(e, value)
+		})
+		if err == nil || g == l.gen.Load() {
+			return want, err
+		}
+		// A rewriting was finished meanwhile: on with what counts now.
+	}
+}
+
+// walkIn is walk as long as g counts.
+func (l *Log) walkIn(g *generation, from, end record.Offset, fn func(e Entry, value []byte) (bool, error)) (want record.Offset, err error) {
 	if from >= end {
 		return end, nil
 	}
@@ -109,7 +125,7 @@ func (l *Log) walk(from, end record.Offset, fn func(e Entry, value []byte) (bool
 		}
 		return nil
 	}
-	err = l.s.scan(logKey(l.gid, 'o'), entryKey(l.gid, from), func(k, v []byte) error {
+	err = l.scanStored(g, from, func(k, v []byte) error {
 		e, _, err := decodeEntry(k, v)
 		if err != nil {
 			return l.damaged(max(want, from), offsetOf(k)+1, err.Error())
@@ -146,9 +162,21 @@ func (l *Log) walk(from, end record.Offset, fn func(e Entry, value []byte) (bool
 	return end, nil
 }
 
-// Read appends the batch of e to buf, checked. A batch that was acknowledged
-// and cannot be read is an *ErrDamaged that names it.
+// Read appends the batch of e to buf, checked. Where a rewriting has dropped it
+// meanwhile, that is the one behind it. A batch that was acknowledged and cannot
+// be read is an *ErrDamaged that names it.
 func (l *Log) Read(e Entry, buf []byte) ([]byte, error) {
+	for {
+		g := l.gen.Load()
+		out, err := l.read(e, buf)
+		if err == nil || g == l.gen.Load() && (e.at.Segment == 0 || !g.holds(e.Last)) {
+			return out, err
+		}
+		e.at = segment.Place{} // of a generation that does not count any more
+	}
+}
+
+func (l *Log) read(e Entry, buf []byte) ([]byte, error) {
 	if e.at.Segment == 0 {
 		found, out, err := l.lookup(e, buf)
 		if err != nil || found.at.Segment == 0 {
@@ -156,7 +184,7 @@ func (l *Log) Read(e Entry, buf []byte) ([]byte, error) {
 		}
 		e = found
 	}
-	out, err := l.segs.Read(e.at, buf)
+	out, err := l.segsOf(e.at.Segment).Read(e.at, buf)
 	if err == nil {
 		return out, nil
 	}
@@ -176,34 +204,46 @@ func (l *Log) lookup(e Entry, buf []byte) (Entry, []byte, error) {
 			return m[0], buf, nil
 		}
 	}
-	txn := l.s.db.NewTransaction(false)
-	defer txn.Discard()
-	k := e.appendKey(nil, l.gid)
-	item, err := txn.Get(k)
-	if err == nil {
-		err = item.Value(func(v []byte) error {
-			found, inline, err := decodeEntry(k, v)
-			if err == nil && inline != nil && !whole(v) {
-				err = errors.New("the checksum of its entry")
-			}
-			if err != nil {
-				return err
-			}
-			e = found
-			if cap(buf) == 0 {
-				buf = record.GetBuffer(len(inline))
-			}
-			buf = append(buf, inline...)
-			return nil
-		})
+	found := e
+	take := func(k, v []byte) error {
+		entry, inline, err := decodeEntry(k, v)
+		if err == nil && inline != nil && !whole(v) {
+			err = errors.New("the checksum of its entry")
+		}
+		if err != nil {
+			return err
+		}
+		found = entry
+		if cap(buf) == 0 {
+			buf = record.GetBuffer(len(inline))
+		}
+		buf = append(buf, inline...)
+		return nil
+	}
+	var err error
+	if g := l.gen.Load(); e.Records() && g.holds(e.Last) {
+		err = l.findIn(g, e.Last, take)
+	} else {
+		err = l.s.find(e.appendKey(nil, l.gid), take)
 	}
 	if err == nil {
-		return e, buf, nil
+		return found, buf, nil
 	}
 	if e.Last < l.Start() {
 		return e, buf, fmt.Errorf("read %s at %d: %w", l.name, e.Base, ErrTrimmed)
 	}
 	return e, buf, l.damaged(e.Base, e.Last+1, err.Error())
+}
+
+// find gives fn the value of key k.
+func (s *Store) find(k []byte, fn func(k, v []byte) error) error {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	item, err := txn.Get(k)
+	if err != nil {
+		return err
+	}
+	return item.Value(func(v []byte) error { return fn(k, v) })
 }
 
 // voids are the ranges in which no records lie: given up, or skipped after

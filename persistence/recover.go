@@ -118,6 +118,9 @@ func (s *Store) load(l *Log) error {
 	}
 	l.start.Store(int64(l.stored))
 	l.setEnd(next)
+	if err := l.loadGeneration(); err != nil {
+		return err
+	}
 	if isRaft(l.gid, l.state) {
 		if err := s.loadLast(l); err != nil {
 			return err

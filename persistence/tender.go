@@ -19,6 +19,7 @@ type tender struct {
 	quit chan struct{}
 	done chan struct{}
 	once sync.Once
+	one  sync.Mutex // tends at a time
 
 	mu      sync.Mutex
 	trimmed map[*Log]bool
@@ -96,6 +97,8 @@ func (t *tender) run() {
 }
 
 func (t *tender) tend() error {
+	t.one.Lock()
+	defer t.one.Unlock()
 	t.mu.Lock()
 	trimmed, gone := t.trimmed, t.gone
 	t.trimmed, t.gone = map[*Log]bool{}, nil
@@ -116,7 +119,8 @@ func (t *tender) tend() error {
 // sweep deletes the entries below the start of l, and then the segments that
 // hold nothing else.
 func (t *tender) sweep(l *Log) error {
-	to := l.Start()
+	start := l.Start()
+	to := max(start, l.Rewritten())
 	err := t.deleteKeys(logKey(l.gid, 'o'), entryKey(l.gid, l.swept), func(k []byte) bool { return offsetOf(k) < to })
 	if err != nil {
 		return err
@@ -126,7 +130,10 @@ func (t *tender) sweep(l *Log) error {
 	if n > 0 && err == nil {
 		err = segment.SyncDir(t.s.opt.Faults, l.segs.Folder())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return t.sweepGenerations(l, start)
 }
 
 // erase deletes the keys of a log that is no more, and its segments. The

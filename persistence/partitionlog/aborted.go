@@ -37,3 +37,13 @@ func (s *State) trimAborted(start record.Offset) {
 	n := sort.Search(len(s.aborted), func(i int) bool { return s.aborted[i].Last >= start })
 	s.aborted = slices.Delete(s.aborted, 0, n)
 }
+
+// DropAborted forgets the aborted transactions with these markers, which ascend: compaction
+// has removed all of them. Were they still listed, a reader would wait for the
+// marker, and skip what its producer commits later.
+func (s *State) DropAborted(markers []record.Offset) {
+	s.aborted = slices.DeleteFunc(s.aborted, func(a Aborted) bool {
+		_, gone := slices.BinarySearch(markers, a.Last)
+		return gone
+	})
+}

@@ -151,10 +151,8 @@ func (l *Log) Begin() error { return l.roll() }
 
 // roll seals the open segment and begins the next one with its state frame.
 func (l *Log) roll() error {
-	if !l.fresh {
-		if err := l.seal(); err != nil {
-			return err
-		}
+	if err := l.Seal(); err != nil {
+		return err
 	}
 	id := max(l.Last(), l.end.Segment) + 1
 	path := l.path(id)
@@ -187,6 +185,18 @@ func (l *Log) makeDir() error {
 		return err
 	}
 	return SyncDir(l.opt.Faults, filepath.Dir(l.dir))
+}
+
+// Seal ends the segment that is being written; the next frame begins another.
+func (l *Log) Seal() error {
+	if l.fresh {
+		return nil
+	}
+	if err := l.seal(); err != nil {
+		return err
+	}
+	l.fresh = true
+	return nil
 }
 
 // seal writes the footer: how many bytes of frames there are, the last

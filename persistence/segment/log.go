@@ -52,7 +52,13 @@ type Info struct {
 
 // Open finds the segments of log gid below root. Nothing is read.
 func Open(files *Files, root string, gid uint32, opt Options) (*Log, error) {
-	l := &Log{files: files, dir: Dir(root, gid), gid: gid, opt: opt, fresh: true}
+	return OpenFolder(files, Dir(root, gid), gid, opt)
+}
+
+// OpenFolder finds segments of log gid that have a folder of their own. Their
+// numbers must not be those of other segments of the log.
+func OpenFolder(files *Files, dir string, gid uint32, opt Options) (*Log, error) {
+	l := &Log{files: files, dir: dir, gid: gid, opt: opt, fresh: true}
 	ids, err := List(l.dir)
 	if err != nil {
 		return nil, err
