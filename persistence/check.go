@@ -18,6 +18,9 @@ type Report struct {
 	// given up in an earlier repair, or lost under a lazy policy.
 	Remarks []Doubt
 	Kept    string // where Repair put what it replaced
+	// aside: the copy of Badger that an earlier start has set aside is whole,
+	// and the one in use is not.
+	aside bool
 }
 
 // LogReport is one log of a Report.
@@ -38,17 +41,20 @@ func Check(dir string, o Options) (Report, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return Report{}, fmt.Errorf("check: %w", err)
 	}
-	s := newStore(dir, o)
-	r, err := s.inspect()
-	var d *ErrDamaged
-	if errors.As(err, &d) {
-		r.Doubts = append(r.Doubts, d.Doubts...)
-		err = nil
-	}
-	if err != nil {
+	r, err := newStore(dir, o).inspect()
+	if r.take(&err); err != nil {
 		return r, fmt.Errorf("check %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+// take moves the doubts that err consists of to r.
+func (r *Report) take(err *error) {
+	var d *ErrDamaged
+	if errors.As(*err, &d) {
+		r.Doubts = append(r.Doubts, d.Doubts...)
+		*err = nil
+	}
 }
 
 func (s *Store) inspect() (r Report, err error) {
@@ -56,7 +62,6 @@ func (s *Store) inspect() (r Report, err error) {
 		return r, err
 	}
 	defer s.lock.Close()
-	defer s.files.Close()
 	if !exists(s.dir) {
 		if _, err := s.hearWitness(false); err != nil {
 			return r, err
@@ -75,15 +80,38 @@ func (s *Store) inspect() (r Report, err error) {
 			return r, err
 		}
 	}
+	r, err = s.inspectBadger(s.badgerDir(), r, w)
+	if r.take(&err); err != nil || len(r.Doubts) == 0 {
+		return r, err
+	}
+	if _, err := os.Stat(s.asideDir()); err != nil {
+		return r, nil
+	}
+	// A start was killed or refused: what it has set aside is nearer to the
+	// truth where Badger has cut its logs meanwhile, or where somebody has put
+	// another Badger here.
+	other := newStore(s.dir, s.opt)
+	other.lock = s.lock
+	a, err := other.inspectBadger(other.asideDir(), Report{}, w)
+	switch a.take(&err); {
+	case err != nil:
+	case len(a.Doubts) == 0:
+		r.aside = true
+		r.Doubts = append(r.Doubts, Doubt{What: "the copy of Badger that an earlier start has set aside is whole; a repair puts it back"})
+	case a.Sequence >= r.Sequence:
+		r = a
+	}
+	return r, nil
+}
+
+// inspectBadger looks at a copy of the Badger in from.
+func (s *Store) inspectBadger(from string, r Report, w testimony) (Report, error) {
+	defer s.files.Close()
 	copied, err := os.MkdirTemp("", "sluice-check-")
 	if err != nil {
 		return r, err
 	}
 	defer os.RemoveAll(copied)
-	from := s.badgerDir()
-	if _, err := os.Stat(s.asideDir()); err == nil {
-		from = s.asideDir() // an opening was refused before: these are nearer to the truth
-	}
 	if err := copyBadger(from, copied, false); err != nil {
 		return r, err
 	}

@@ -39,6 +39,11 @@ func Repair(dir string, accept bool, o Options) (Report, error) {
 	}
 	s := newStore(dir, o)
 	s.repair = &repair{accept: true, doubts: r.Doubts}
+	if r.aside {
+		if err := s.putBack(); err != nil {
+			return r, fmt.Errorf("repair %s: %w", dir, err)
+		}
+	}
 	if err := s.open(); err != nil {
 		return r, fmt.Errorf("repair %s: %w", dir, err)
 	}
@@ -53,10 +58,22 @@ func Repair(dir string, accept bool, o Options) (Report, error) {
 	return out, s.Close()
 }
 
+// putBack makes what an earlier start has set aside the Badger in use.
+func (s *Store) putBack() error {
+	s.repair.kept = damagedName(s.badgerDir())
+	if err := os.Rename(s.badgerDir(), s.repair.kept); err != nil {
+		return err
+	}
+	if err := os.Rename(s.asideDir(), s.badgerDir()); err != nil {
+		return err
+	}
+	return segment.SyncDir(s.opt.Faults, s.dir)
+}
+
 // keepAside puts what Badger's opening may have destroyed where the user finds
 // it.
 func (s *Store) keepAside() error {
-	if s.repair == nil || s.repair.fresh {
+	if s.repair == nil || s.repair.kept != "" {
 		return os.RemoveAll(s.asideDir())
 	}
 	if _, err := os.Stat(s.asideDir()); err != nil {

@@ -89,6 +89,46 @@ func TestABadgerFromBeforeTheLastOpeningIsRefused(t *testing.T) {
 	}
 }
 
+// A start that was killed leaves a whole copy of Badger aside. When the Badger
+// in use is replaced by an older one then, check says what open says, and a
+// repair loses nothing.
+func TestARepairPutsAWholeBadgerBackThatWasSetAside(t *testing.T) {
+	dir, acks := history(t, false)
+	older := t.TempDir()
+	s := open(t, dir)
+	copyTree(t, filepath.Join(dir, "badger"), older)
+	a := openLog(t, s, "a", persistence.LogOptions{})
+	w := appendOf(a, 1000, sizeOf(1000), 1)
+	submit(t, s, w)
+	closeStore(t, s)
+	s = open(t, dir) // a process that is killed when the next one has begun
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	copyTree(t, filepath.Join(crashed, "badger"), filepath.Join(crashed, "aside"))
+	if err := os.RemoveAll(filepath.Join(crashed, "badger")); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, older, filepath.Join(crashed, "badger"))
+	var d *persistence.ErrDamaged
+	if _, err := tryOpen(t, crashed); !errors.As(err, &d) {
+		t.Fatalf("opened with %v, want a refusal", err)
+	}
+	if r, err := persistence.Check(crashed, persistence.Options{Log: quiet}); err != nil || len(r.Doubts) == 0 {
+		t.Errorf("check: %v, %v; want what open has said", r.Doubts, err)
+	}
+	if r, err := persistence.Repair(crashed, true, persistence.Options{Log: quiet, MinFree: 1 << 20}); err != nil || r.Kept == "" {
+		t.Fatalf("repair: %+v, %v", r, err)
+	}
+	s = open(t, crashed)
+	defer closeStore(t, s)
+	at, doubts := present(t, s)
+	acks = append(acks, ack{"a", 1000, int64(w.Appends[0].Base)})
+	if lost := unnamed(at, acks, doubts); len(lost) > 0 || len(doubts) > 0 {
+		t.Errorf("%d batches are gone, in doubt: %v", len(lost), doubts)
+	}
+}
+
 // Rule 2: a transaction says up to where the frames of its logs are accounted
 // for, so that no start takes them, or the state in them, a second time.
 func TestWhatATransactionHoldsIsNotTakenAgain(t *testing.T) {
