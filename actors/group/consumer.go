@@ -23,7 +23,7 @@ type consumer struct {
 	epoch       int32 // of the group
 	targetEpoch int32 // of the group, when the targets were computed
 	members     map[string]*consumerMember
-	static      map[string]string // instance id -> member id
+	static      map[string]string            // instance id -> member id
 	owner       map[TopicID]map[int32]string // who holds a partition, or has not given it up yet
 	patterns    map[string]*regexp.Regexp
 

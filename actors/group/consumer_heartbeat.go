@@ -11,8 +11,8 @@ import (
 
 // Member epochs with a meaning of their own.
 const (
-	joining      = 0
-	leaving      = -1
+	joining       = 0
+	leaving       = -1
 	leavingAWhile = -2 // a static member that will be back
 )
 

@@ -117,7 +117,9 @@ func (s *State) offsetCommit(r *Request, b *kmsg.OffsetCommitRequest) {
 	s.answer(r, resp)
 }
 
-// txnOffsetCommit keeps offsets until the transaction's marker decides them.
+// txnOffsetCommit writes offsets into a transaction. The log may refuse them,
+// to a producer that is fenced; so they are taken over by Replay, once they
+// are in it, and count when the transaction's marker comes.
 func (s *State) txnOffsetCommit(r *Request, b *kmsg.TxnOffsetCommitRequest) {
 	from := committer{b.MemberID, b.InstanceID, b.Generation, b.Version, true}
 	if b.Version < 3 {
@@ -145,7 +147,6 @@ func (s *State) txnOffsetCommit(r *Request, b *kmsg.TxnOffsetCommitRequest) {
 					c.epoch = -1
 				}
 				s.write(offsetRecord(g.id, tp, c))
-				g.propose(b.ProducerID, tp, c)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}

@@ -1,14 +1,10 @@
 package group
 
 import (
-	"errors"
 	"iter"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// ErrLoading says that a coordinator still reads its partition.
-var ErrLoading = errors.New("coordinator is loading")
 
 // Client is who sends a request.
 type Client struct {
@@ -26,26 +22,10 @@ type Request struct {
 	Done   func(kmsg.Response)
 }
 
-// Handle asks a coordinator to deal with a request of a client.
+// Arrived says that there is something in the coordinator's inbox. It carries
+// nothing itself: what stands in a mailbox is gone when its actor stops.
 // From broker. Not answered.
-type Handle struct{ Request *Request }
-
-// Describe asks for what the node's own API shows of the coordinator's groups.
-// From broker. Answered by Description.
-type Describe struct{}
-
-// Description is a coordinator's groups at one moment.
-type Description struct {
-	Loading bool
-	Groups  []Summary
-}
-
-// Summary is one group in short.
-type Summary struct {
-	ID, Type, State string
-	Members         int
-	Offsets         int // partitions with a committed offset
-}
+type Arrived struct{}
 
 // TopicID is the identity of a topic, which outlives no deletion.
 type TopicID = [16]byte

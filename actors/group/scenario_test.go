@@ -366,6 +366,11 @@ func (s *scenario) show(out Output) {
 		}
 		s.log = append(s.log, logged{Record: r, producer: producer})
 		fmt.Fprintf(&s.out, "  log%s %s\n", of, recordText(r))
+		if out.Txn != nil {
+			if err := s.state.Replay(r.Key, r.Value, producer); err != nil {
+				s.t.Error(err)
+			}
+		}
 	}
 	for _, a := range out.Answers {
 		resp := a.Response

@@ -38,7 +38,8 @@ type State struct {
 type Output struct {
 	// Records are to be appended as one batch, before the answers go out.
 	Records []Record
-	// Txn is set where the batch belongs to a transaction.
+	// Txn is set where the batch belongs to a transaction. Its records are not
+	// taken over yet: Replay them when they are committed.
 	Txn     *Txn
 	Answers []Answer
 }
