@@ -27,8 +27,8 @@ type consumer struct {
 	owner       map[TopicID]map[int32]string // who holds a partition, or has not given it up yet
 	patterns    map[string]*regexp.Regexp
 
-	seen     int    // the world that shape was made from
-	shape    string // of the subscribed topics: names, ids, partitions
+	seen     int    // the world that shape was computed from
+	shape    uint64 // a sum over the subscribed topics: names, ids, partitions
 	shapeFor int32  // the epoch
 }
 
@@ -217,12 +217,13 @@ func (c *consumer) ids() []string { return slices.Sorted(maps.Keys(c.members)) }
 func (c *consumer) write() { c.s.write(c.record()) }
 
 type consumerValue struct {
-	Epoch       int32 `json:"epoch"`
-	TargetEpoch int32 `json:"target"`
+	Epoch       int32  `json:"epoch"`
+	TargetEpoch int32  `json:"target"`
+	Shape       uint64 `json:"shape"`
 }
 
 func (c *consumer) record() Record {
-	return Record{ownKey(consumerKeyVersion, c.g.id), ownValue(consumerValue{c.epoch, c.targetEpoch})}
+	return Record{ownKey(consumerKeyVersion, c.g.id), ownValue(consumerValue{c.epoch, c.targetEpoch, c.shape})}
 }
 
 func (c *consumer) writeMember(m *consumerMember) {
@@ -285,7 +286,7 @@ func (s *State) replayConsumer(key, value []byte) error {
 		return err
 	}
 	g.replayAsConsumer()
-	g.consumer.epoch, g.consumer.targetEpoch = v.Epoch, v.TargetEpoch
+	g.consumer.epoch, g.consumer.targetEpoch, g.consumer.shape = v.Epoch, v.TargetEpoch, v.Shape
 	return nil
 }
 
@@ -332,7 +333,6 @@ func (c *consumer) loaded() {
 			c.s.after(int64(m.Rebalance), revokeTimer, c.g, m.ID)
 		}
 	}
-	c.topicsChanged() // from here on it counts
 }
 
 // mayCommit says why a member may not commit offsets.

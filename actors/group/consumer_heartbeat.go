@@ -2,6 +2,8 @@ package group
 
 import (
 	"fmt"
+	"hash/fnv"
+	"io"
 	"slices"
 	"strings"
 
@@ -239,9 +241,10 @@ func (c *consumer) heard(h beat, m *consumerMember, resp *kmsg.ConsumerGroupHear
 // settleOn brings the group's targets up to date, moves the member m towards
 // its own, and writes down what has changed.
 func (c *consumer) settleOn(m *consumerMember, changed, told bool, owned partitionSet) {
-	if c.topicsChanged() {
+	if c.topicsChanged() && c.epoch == c.targetEpoch {
 		c.epoch++
 	}
+	c.shapeFor = c.epoch
 	before := c.targetEpoch
 	c.retarget(m)
 	if c.reconcile(m, told, owned) || c.targetEpoch != before || changed {
@@ -311,7 +314,11 @@ func (c *consumer) topicsChanged() bool {
 		}
 	}
 	slices.Sort(lines)
-	shape := strings.Join(lines, "\n")
+	sum := fnv.New64a()
+	for _, l := range lines {
+		io.WriteString(sum, l+"\n")
+	}
+	shape := sum.Sum64()
 	changed := shape != c.shape
 	c.seen, c.shape, c.shapeFor = c.s.worlds, shape, c.epoch
 	return changed

@@ -460,7 +460,7 @@ func text(v reflect.Value) string {
 func bytesText(b []byte) string {
 	if slices.ContainsFunc(b, func(c byte) bool { return c < ' ' || c > '~' }) {
 		var meta kmsg.ConsumerMemberMetadata
-		if meta.ReadFrom(b) == nil && len(meta.Topics) > 0 {
+		if b[1] == 1 && meta.ReadFrom(b) == nil && len(meta.Topics) > 0 {
 			return "topics:" + strings.Join(meta.Topics, ",")
 		}
 		var a kmsg.ConsumerMemberAssignment
