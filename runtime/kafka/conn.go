@@ -77,9 +77,9 @@ func (c *conn) requests() error {
 	}
 }
 
-// handle calls the handler of r. One that panics costs its connection, not the
-// node.
-func (c *conn) handle(r *request) {
+// guard calls fn, a part of the handler of r. One that panics costs its
+// connection, not the node.
+func (c *conn) guard(r *request, fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.log().Error("a request made its handler panic", "panic", p, "stack", string(debug.Stack()))
@@ -87,7 +87,21 @@ func (c *conn) handle(r *request) {
 			c.abandon(r)
 		}
 	}()
-	r.api.handle(c.server, r)
+	fn()
+}
+
+func (c *conn) handle(r *request) { c.guard(r, func() { r.api.handle(c.server, r) }) }
+
+// parked are the requests that want to know that nobody waits any more. The
+// lock is held.
+func (c *conn) parked() (gone []func()) {
+	for _, r := range c.queue {
+		if r.gone != nil && !r.answered {
+			gone = append(gone, r.gone)
+			r.gone = nil
+		}
+	}
+	return gone
 }
 
 // awaitRoom waits while the client has too much on its way: what it does not
@@ -242,7 +256,11 @@ func (c *conn) stopReading() {
 	c.drain = true
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	c.room.Broadcast()
+	gone := c.parked()
 	c.mu.Unlock()
+	for _, fn := range gone {
+		fn()
+	}
 }
 
 // finish waits until everything is answered, then ends the connection.
@@ -263,6 +281,7 @@ func (c *conn) fail(err error) {
 		return
 	}
 	c.closed = true
+	gone := c.parked()
 	var left []*request
 	if !c.writing { // else the writer drops them
 		left = c.drop()
@@ -271,6 +290,9 @@ func (c *conn) fail(err error) {
 	c.mu.Unlock()
 	close(c.gone)
 	c.socket.Close()
+	for _, fn := range gone {
+		fn()
+	}
 	for _, r := range left {
 		c.release(r)
 	}

@@ -143,6 +143,13 @@ func (b *budget) force(n int64) {
 	b.mu.Unlock()
 }
 
+// left is what nobody has taken.
+func (b *budget) left() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.free
+}
+
 // put gives n bytes back.
 func (b *budget) put(n int64) {
 	b.mu.Lock()

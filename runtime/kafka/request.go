@@ -40,6 +40,7 @@ type request struct {
 	answered bool
 	encoded  []byte // an answer of GetBuffer, ready to go out
 	late     reply  // or one that is made when its turn has come
+	gone     func() // see whenGone
 }
 
 // reply is an answer that is made when those before it have gone out.
@@ -64,6 +65,20 @@ func (r *request) answerLate(rep reply) { r.conn.answered(r, nil, rep) }
 
 // silence ends a request that gets no answer.
 func (r *request) silence() { r.conn.answered(r, nil, nil) }
+
+// whenGone makes fn be called, at most once, if the connection ends before the
+// request is answered, or the server wants to stop: nobody waits for more. It
+// answers false if that is so already.
+func (r *request) whenGone(fn func()) bool {
+	c := r.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.gone = fn
+	return !c.closed && !c.drain
+}
+
+// background runs fn in a goroutine, for the part of a handler that may block.
+func (r *request) background(fn func()) { go r.conn.guard(r, fn) }
 
 // refuse ends a request, and the connection with it, where the protocol knows
 // no answer.

@@ -12,15 +12,17 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluicehq/sluice/actors/broker"
+	"github.com/sluicehq/sluice/actors/producer"
 )
 
 // Options are what a Server needs.
 type Options struct {
+	Broker *broker.Broker
+	Node   int32 // in its Kafka role
 	Log    *slog.Logger
 	Limits Limits
-	// Advertise is the HOST:PORT that clients are told to connect to. Empty: the
-	// address that Listen took.
-	Advertise string
 	// AutoCreateTopics makes topics come into being when they are first asked
 	// for; SetAutoCreate changes it while the server runs.
 	AutoCreateTopics bool
@@ -34,6 +36,10 @@ type Server struct {
 	limits Limits
 	apis   apis
 	memory *budget
+
+	broker   *broker.Broker
+	producer producer.Env
+	sessions *sessions
 
 	autoCreate atomic.Bool
 	stopping   chan struct{} // closed when the server stops: who waits answers
@@ -64,6 +70,7 @@ func New(o Options) *Server {
 	l := o.Limits.withDefaults()
 	s := &Server{
 		o: o, log: o.Log, limits: l, apis: newAPIs(served()), memory: newBudget(l.Memory),
+		broker: o.Broker, producer: producer.Env{Partition: o.Broker.Partition, Txn: o.Broker.Txn}, sessions: newSessions(l.Sessions),
 		stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perHost: map[string]int{},
 		opening: rates{perSecond: float64(l.CreationRate), burst: float64(l.CreationBurst), buckets: map[string]*bucket{}},
 	}
@@ -92,9 +99,6 @@ func (s *Server) Listen(addr string) (net.Addr, error) {
 		return nil, errors.New("kafka: the server listens already")
 	}
 	s.listeners = append(s.listeners, l)
-	if s.o.Advertise == "" {
-		s.o.Advertise = l.Addr().String()
-	}
 	go s.accept(l)
 	return l.Addr(), nil
 }
@@ -203,10 +207,7 @@ func (s *Server) Figures() Figures {
 	s.mu.Lock()
 	n := len(s.conns)
 	s.mu.Unlock()
-	s.memory.mu.Lock()
-	free := s.memory.free
-	s.memory.mu.Unlock()
-	return Figures{n, s.accepted.Load(), s.refused.Load(), s.bad.Load(), s.dropped.Load(), free}
+	return Figures{n, s.accepted.Load(), s.refused.Load(), s.bad.Load(), s.dropped.Load(), s.memory.left()}
 }
 
 // Close ends the listeners and lets every connection answer what it has begun,

@@ -1,0 +1,160 @@
+package consumer
+
+import (
+	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/persistence/partitionlog"
+	"github.com/sluicehq/sluice/persistence/record"
+)
+
+// Result is what there was of one Want.
+type Result struct {
+	Err error
+	// Records are whole batches, the first of which holds From or comes after
+	// it. They are valid until Free.
+	Records []byte
+	// The places in the log, as they were before Records were read; -1 where
+	// they are not known.
+	HighWatermark, LastStable, LogStart record.Offset
+	// Aborted are the aborted transactions that Records may be part of, for a
+	// reader of what is committed.
+	Aborted []partitionlog.Aborted
+	// Diverging is where the log of the reader and this one part.
+	Diverging *Diverging
+
+	end int // of Records in the buffer
+}
+
+// Diverging says that a reader has records that this log has not: those behind
+// End of the epoch.
+type Diverging struct {
+	Epoch int32
+	End   record.Offset
+}
+
+// diverging says whether the reader's last epoch is one that this log does not
+// have, or has ended before From.
+func (w *Want) diverging() (*Diverging, error) {
+	if w.LastEpoch < 0 {
+		return nil, nil
+	}
+	epoch, end, err := w.Ref.EpochEnd(w.CurrentEpoch, w.LastEpoch)
+	switch {
+	case err != nil:
+		return nil, err
+	case epoch < 0 || end < 0:
+		return nil, partition.ErrOffsetOutOfRange
+	case epoch < w.LastEpoch || end < w.From:
+		return &Diverging{epoch, end}, nil
+	}
+	return nil, nil
+}
+
+// Limit lowers MaxBytes for the Read that follows.
+func (f *Fetch) Limit(maxBytes int) { f.o.MaxBytes = min(f.o.MaxBytes, maxBytes) }
+
+// Read reads what there is, in the order of the wants: up to MaxBytes in all
+// and a want's MaxBytes of each, but the first batch that is found is whole even
+// if it alone exceeds them: a reader could never get past it otherwise. It may
+// block on the disk.
+func (f *Fetch) Read() []Result {
+	f.unwatch()
+	results := make([]Result, len(f.wants))
+	// All records lie one behind the other in one buffer; as that may move while
+	// it grows, the results are cut from it at the end.
+	left := f.o.MaxBytes
+	for i := range f.wants {
+		left -= f.one(&f.wants[i], &results[i], left)
+		results[i].end = len(f.buffer)
+	}
+	from := 0
+	for i := range results {
+		r := &results[i]
+		r.Records = f.buffer[from:r.end:r.end]
+		from = r.end
+	}
+	return results
+}
+
+// one fills r from w with at most left bytes, and says how many these were.
+func (f *Fetch) one(w *Want, r *Result, left int) int {
+	*r = Result{HighWatermark: -1, LastStable: -1, LogStart: -1}
+	if r.Err = w.check(); r.Err == nil {
+		r.Diverging, r.Err = w.diverging()
+	}
+	if r.Err != nil {
+		return 0
+	}
+	// The last stable offset is never above the high watermark, also not for a
+	// reader who looks while both move.
+	r.LastStable = w.Ref.LastStable()
+	r.HighWatermark, r.LogStart = max(w.Ref.HighWatermark(), r.LastStable), w.Ref.LogStart()
+	end := r.HighWatermark
+	if f.o.Committed {
+		end = r.LastStable
+	}
+	first := len(f.buffer) == 0
+	want := min(w.MaxBytes, left)
+	if r.Diverging != nil || w.From >= end || want <= 0 && !first {
+		return 0
+	}
+	before := len(f.buffer)
+	f.reserve(w, end, want)
+	buf, err := w.Ref.Read(w.From, end, max(want, 0), f.buffer)
+	if err != nil {
+		r.Err = err
+		r.HighWatermark, r.LastStable, r.LogStart = -1, -1, -1
+		return 0
+	}
+	f.buffer = buf
+	n := len(buf) - before
+	if n > want && !first {
+		// The batch comes whole with another fetch, which begins with it.
+		f.buffer = buf[:before]
+		if n > left {
+			return left // no more fits
+		}
+		return 0
+	}
+	if f.o.Committed && n > 0 {
+		r.Aborted = w.Ref.Aborted(w.From, lastOffset(buf[before:])+1)
+	}
+	return n
+}
+
+// reserve makes room for what a read of w will probably bring, so that the
+// buffer neither grows in many steps nor is much too large.
+func (f *Fetch) reserve(w *Want, end record.Offset, want int) {
+	guess := want
+	if records := w.Ref.LogEnd() - w.Ref.LogStart(); records > 0 {
+		each := w.Ref.Size()/int64(records) + 1
+		if n := each*int64(end-w.From)*5/4 + record.HeaderSize; n < int64(guess) {
+			guess = int(n)
+		}
+	}
+	if cap(f.buffer)-len(f.buffer) >= guess {
+		return
+	}
+	bigger := append(record.GetBuffer(max(len(f.buffer)+guess, 2*len(f.buffer))), f.buffer...)
+	record.PutBuffer(f.buffer)
+	f.buffer = bigger
+}
+
+// lastOffset is the offset of the last record in batches.
+func lastOffset(batches []byte) record.Offset {
+	last := record.Offset(-1)
+	for len(batches) > 0 {
+		b, rest, err := record.Split(batches)
+		if err != nil {
+			return last
+		}
+		last, batches = b.LastOffset(), rest
+	}
+	return last
+}
+
+// Free gives the records back. Nobody may use them afterwards.
+func (f *Fetch) Free() {
+	f.unwatch()
+	record.PutBuffer(f.buffer)
+	f.buffer = nil
+}
