@@ -26,6 +26,7 @@ type api struct {
 	copies bool
 
 	flexibleFrom int16 // the first version with tagged fields
+	schema       []field
 }
 
 const (
@@ -65,6 +66,11 @@ func newAPIs(rows []api) apis {
 			a = append(a, nil)
 		}
 		row.flexibleFrom = flexibleFrom(row.key, row.max)
+		schema, err := parseSchema(schemas[row.key])
+		if err != nil {
+			panic(fmt.Sprintf("kafka: the schema of %s: %v", row.name, err)) // it is a constant
+		}
+		row.schema = schema
 		a[row.key] = row
 	}
 	return a

@@ -187,9 +187,11 @@ func (c *conn) decode(r *request, asked int16, frame []byte) error {
 		r.frame, r.buffer = body, frame
 		return nil
 	default:
-		r.body = kmsg.RequestForKey(r.key)
-		r.body.SetVersion(r.version)
-		err = r.body.ReadFrom(body)
+		if err = lookAt(body, r.api.schema, r.key, r.version, r.version >= r.api.flexibleFrom); err == nil {
+			r.body = kmsg.RequestForKey(r.key)
+			r.body.SetVersion(r.version)
+			err = r.body.ReadFrom(body)
+		}
 	}
 	if r.api.copies || r.api.pooled {
 		record.PutBuffer(frame)
