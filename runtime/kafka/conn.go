@@ -82,6 +82,7 @@ func (c *conn) requests() error {
 func (c *conn) guard(r *request, fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
+			c.server.panics.Add(1)
 			r.log().Error("a request made its handler panic", "panic", p, "stack", string(debug.Stack()))
 			c.fail(fmt.Errorf("%s v%d: panic: %v", r.api.name, r.version, p))
 			c.abandon(r)

@@ -312,8 +312,8 @@ func TestAHandlerThatPanicsCostsItsConnectionOnly(t *testing.T) {
 		if got, _ := other.answer(); got != 2 {
 			t.Fatalf("got the answer to %d", got)
 		}
-		if f := s.Figures(); f.MemoryFree != s.limits.Memory {
-			t.Errorf("%d bytes are still charged", s.limits.Memory-f.MemoryFree)
+		if f := s.Figures(); f.MemoryFree != s.limits.Memory || f.Panics != 1 {
+			t.Errorf("%d bytes are still charged, %d panics are counted", s.limits.Memory-f.MemoryFree, f.Panics)
 		}
 	}
 }

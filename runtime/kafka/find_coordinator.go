@@ -50,7 +50,7 @@ func (s *Server) coordinator(kind int8, key string) kmsg.FindCoordinatorResponse
 		c.ErrorMessage = kmsg.StringPtr("there is no coordinator of this kind")
 		return c
 	}
-	node, ok := s.image().Broker(s.o.Node)
+	node, ok := s.image().Broker(s.broker.Node())
 	if err != nil && !errors.Is(err, broker.ErrCoordinatorLoading) || !ok {
 		c.ErrorCode = kerr.CoordinatorNotAvailable.Code
 		if err != nil {

@@ -20,7 +20,6 @@ import (
 // Options are what a Server needs.
 type Options struct {
 	Broker *broker.Broker
-	Node   int32 // in its Kafka role
 	Log    *slog.Logger
 	Limits Limits
 	// AutoCreateTopics makes topics come into being when they are first asked
@@ -54,7 +53,7 @@ type Server struct {
 	stopped   bool
 	idle      sync.Cond // a connection has ended
 
-	accepted, refused, bad, dropped atomic.Int64
+	accepted, refused, bad, dropped, panics atomic.Int64
 }
 
 const defaultPartitions = 4
@@ -199,6 +198,7 @@ type Figures struct {
 	Refused     int64 `json:"refused"`     // by a limit, or because the server stops
 	BadFrames   int64 `json:"bad_frames"`  // connections cut off for what they sent
 	Dropped     int64 `json:"dropped"`     // connections cut off for another reason
+	Panics      int64 `json:"panics"`      // of handlers; each has cost a connection
 	MemoryFree  int64 `json:"memory_free"` // bytes of Limits.Memory that no request holds
 }
 
@@ -207,7 +207,7 @@ func (s *Server) Figures() Figures {
 	s.mu.Lock()
 	n := len(s.conns)
 	s.mu.Unlock()
-	return Figures{n, s.accepted.Load(), s.refused.Load(), s.bad.Load(), s.dropped.Load(), s.memory.left()}
+	return Figures{n, s.accepted.Load(), s.refused.Load(), s.bad.Load(), s.dropped.Load(), s.panics.Load(), s.memory.left()}
 }
 
 // Close ends the listeners and lets every connection answer what it has begun,
