@@ -185,10 +185,7 @@ func (f *Fetch) answerable() bool {
 		if end := f.o.limit(w.Ref); w.From < end && f.o.MinBytes <= 1 {
 			return true
 		}
-		if w.check() != nil {
-			return true
-		}
-		if d, err := w.diverging(); err != nil || d != nil {
+		if d, err := w.check(); err != nil || d != nil {
 			return true
 		}
 	}
@@ -204,16 +201,20 @@ func (f *Fetch) anyData() bool {
 	return false
 }
 
-// check says why w cannot be read now.
-func (w *Want) check() error {
+// check says why w cannot be read now: because of an error, or because the
+// reader has other records than this log.
+func (w *Want) check() (*Diverging, error) {
 	if w.Err != nil {
-		return w.Err
+		return nil, w.Err
 	}
 	if err := w.Ref.CheckEpoch(w.CurrentEpoch); err != nil {
-		return err
+		return nil, err
+	}
+	if d, err := w.diverging(); d != nil || err != nil {
+		return d, err
 	}
 	if w.From < w.Ref.LogStart() || w.From > w.Ref.LogEnd() {
-		return partition.ErrOffsetOutOfRange
+		return nil, partition.ErrOffsetOutOfRange
 	}
-	return nil
+	return nil, nil
 }

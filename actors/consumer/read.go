@@ -78,10 +78,7 @@ func (f *Fetch) Read() []Result {
 // one fills r from w with at most left bytes, and says how many these were.
 func (f *Fetch) one(w *Want, r *Result, left int) int {
 	*r = Result{HighWatermark: -1, LastStable: -1, LogStart: -1}
-	if r.Err = w.check(); r.Err == nil {
-		r.Diverging, r.Err = w.diverging()
-	}
-	if r.Err != nil {
+	if r.Diverging, r.Err = w.check(); r.Err != nil {
 		return 0
 	}
 	// The last stable offset is never above the high watermark, also not for a
