@@ -6,10 +6,8 @@ package producer
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/txn"
@@ -34,8 +32,7 @@ type Write struct {
 
 // Transaction says in which transaction batches are.
 type Transaction struct {
-	ID     string // transactional.id
-	Client txn.Client
+	ID string // transactional.id
 	// Add makes the partitions part of the transaction (KIP-890), as clients
 	// expect that do not say so themselves; otherwise they must be part of it.
 	Add bool
@@ -90,7 +87,6 @@ type verification struct {
 	producer int64
 	epoch    int16
 	writes   []Write
-	attempts int
 }
 
 func (v *verification) fits(b record.Batch) bool {
@@ -106,87 +102,31 @@ func (v *verification) send() {
 		v.failAll(fmt.Errorf("%w: %w", ErrNotVerified, err))
 		return
 	}
-	coordinator.Handle(txn.Request{Client: v.t.Client, Body: v.request(), Done: v.answered})
-}
-
-// versionBatched is the version of AddPartitionsToTxn that carries several
-// transactions and can ask instead of add.
-const versionBatched = 5
-
-func (v *verification) request() *kmsg.AddPartitionsToTxnRequest {
-	req := kmsg.NewPtrAddPartitionsToTxnRequest()
-	req.Version = versionBatched
-	t := kmsg.NewAddPartitionsToTxnRequestTransaction()
-	t.TransactionalID, t.ProducerID, t.ProducerEpoch, t.VerifyOnly = v.t.ID, v.producer, v.epoch, !v.t.Add
-	at := map[string]int{}
+	partitions := make([]txn.Partition, len(v.writes))
 	for i := range v.writes {
-		id := v.writes[i].ID
-		n, ok := at[id.Topic]
-		if !ok {
-			n = len(t.Topics)
-			at[id.Topic] = n
-			topic := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
-			topic.Topic = id.Topic
-			t.Topics = append(t.Topics, topic)
-		}
-		t.Topics[n].Partitions = append(t.Topics[n].Partitions, id.Index)
+		partitions[i] = v.writes[i].ID
 	}
-	req.Transactions = append(req.Transactions, t)
-	return req
+	version := int16(1)
+	if v.t.Add {
+		version = 2
+	}
+	coordinator.Add(txn.Add{
+		TransactionalID: v.t.ID, ProducerID: v.producer, Epoch: v.epoch, Partitions: partitions, Version: version,
+		VerifyOnly: !v.t.Add, Wait: true, Done: v.answered,
+	})
 }
 
-// A transaction that is just being finished makes its successor wait a moment.
-const (
-	retryAfter = 10 * time.Millisecond
-	retriesMax = 20
-)
-
-func (v *verification) answered(resp kmsg.Response) {
-	r := resp.(*kmsg.AddPartitionsToTxnResponse)
-	codes := map[partition.ID]int16{}
-	for _, t := range r.Transactions {
-		for _, topic := range t.Topics {
-			for _, p := range topic.Partitions {
-				codes[partition.ID{Topic: topic.Topic, Index: p.Partition}] = p.ErrorCode
-			}
-		}
-	}
-	var again []Write
+func (v *verification) answered(codes []int16) {
 	for i := range v.writes {
 		w := &v.writes[i]
-		code, told := codes[w.ID]
-		if !told {
-			code = r.ErrorCode
-			if code == 0 {
-				code = kerr.UnknownServerError.Code
-			}
-		}
-		switch code {
-		case 0:
-			if ref, err := v.env.Partition(w.ID); err != nil {
-				w.fail(err)
-			} else {
-				w.append(ref)
-			}
-		case kerr.ConcurrentTransactions.Code:
-			again = append(again, *w)
-		default:
-			w.fail(verdict(code))
+		if codes[i] != 0 {
+			w.fail(verdict(codes[i]))
+		} else if ref, err := v.env.Partition(w.ID); err != nil {
+			w.fail(err)
+		} else {
+			w.append(ref)
 		}
 	}
-	v.retry(again)
-}
-
-func (v *verification) retry(writes []Write) {
-	if len(writes) == 0 {
-		return
-	}
-	v.writes = writes
-	if v.attempts++; v.attempts > retriesMax {
-		v.failAll(fmt.Errorf("%w: %w", ErrNotVerified, kerr.ConcurrentTransactions))
-		return
-	}
-	time.AfterFunc(retryAfter, v.send)
 }
 
 func (v *verification) failAll(err error) {
@@ -196,11 +136,13 @@ func (v *verification) failAll(err error) {
 }
 
 // verdict is what a coordinator's refusal means for a batch. One that is not
-// there yet is a reason to try again.
+// there yet, or still busy with the transaction before, is a reason to try again.
 func verdict(code int16) error {
 	switch err := kerr.ErrorForCode(code); err {
-	case kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator:
+	case kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.ConcurrentTransactions:
 		return fmt.Errorf("%w: %w", ErrNotVerified, err)
+	case kerr.ProducerFenced: // of a produce it is told like this
+		return kerr.InvalidProducerEpoch
 	default:
 		return err
 	}

@@ -38,7 +38,7 @@ func start(t *testing.T, o Options, rows ...api) (*Server, string) {
 
 // peer is a client that writes bytes as it likes.
 type peer struct {
-	t *testing.T
+	t testing.TB
 	net.Conn
 	in *bufio.Reader
 }
@@ -51,8 +51,10 @@ func dial(t *testing.T, addr string) *peer {
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	return &peer{t, c, bufio.NewReader(c)}
+	return newPeer(t, c)
 }
+
+func newPeer(t testing.TB, c net.Conn) *peer { return &peer{t, c, bufio.NewReader(c)} }
 
 func (p *peer) send(b []byte) {
 	p.t.Helper()

@@ -10,7 +10,6 @@ import (
 	"github.com/sluicehq/sluice/actors/controller"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/producer"
-	"github.com/sluicehq/sluice/actors/txn"
 	"github.com/sluicehq/sluice/persistence/record"
 )
 
@@ -81,6 +80,12 @@ const (
 
 	// producedZstd is the first version in which batches may be zstd.
 	producedZstd = 7
+	// producedAdds is the first in which producing to a partition makes it part
+	// of the transaction.
+	producedAdds = 12
+	// producedAbortable is the first whose clients know of errors after which the
+	// transaction has to be aborted.
+	producedAbortable = 11
 
 	topicBytesMin     = 2 // an empty compact name and an empty array
 	partitionBytesMin = 5 // its index and an empty compact array of bytes
@@ -198,11 +203,7 @@ func (p *produce) transaction() *producer.Transaction {
 	if p.txnID == nil {
 		return nil
 	}
-	c := p.request.client
-	return &producer.Transaction{
-		ID: string(p.txnID), Add: p.request.version >= 12,
-		Client: txn.Client{ID: c.id, Host: c.host, Software: c.software, SoftwareVersion: c.softwareVersion, Principal: c.principal},
-	}
+	return &producer.Transaction{ID: string(p.txnID), Add: p.request.version >= producedAdds}
 }
 
 // settle is called for each write that is done, and answers after the last.
@@ -261,6 +262,9 @@ func (p *produce) write(out *output) {
 func (p *producedPart) append(b []byte, r *request, t *producedTopic) []byte {
 	a := &p.answer
 	flexible, code := r.version >= 9, codeOf(a.Err)
+	if code == kerr.TransactionAbortable.Code && r.version < producedAbortable {
+		code = kerr.InvalidTxnState.Code
+	}
 	b = binary.BigEndian.AppendUint32(b, uint32(p.index))
 	b = binary.BigEndian.AppendUint16(b, uint16(code))
 	b = binary.BigEndian.AppendUint64(b, uint64(a.Base))
