@@ -47,7 +47,6 @@ func served() []api {
 		{key: 1, min: 4, max: 18, name: "Fetch", maxBytes: sizeClient, copies: true, handle: (*Server).fetch},
 		{key: 2, min: 1, max: 11, name: "ListOffsets", maxBytes: sizeClient, handle: (*Server).listOffsets},
 		{key: 3, min: 0, max: 13, name: "Metadata", maxBytes: sizeClient, handle: (*Server).metadata},
-		{key: 10, min: 0, max: 6, name: "FindCoordinator", maxBytes: sizeAdmin, waits: true, handle: (*Server).findCoordinator},
 		{key: 18, min: 0, max: 4, name: "ApiVersions", maxBytes: sizeSmall, handle: (*Server).apiVersions},
 		{key: 23, min: 2, max: 4, name: "OffsetForLeaderEpoch", maxBytes: sizeClient, handle: (*Server).offsetForLeaderEpoch},
 		{key: 60, min: 0, max: 2, name: "DescribeCluster", maxBytes: sizeSmall, handle: (*Server).describeCluster},

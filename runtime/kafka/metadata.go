@@ -60,6 +60,9 @@ func (s *Server) createTopics(names []string) map[string]error {
 		topics[i] = controller.NewTopic{Name: name, Partitions: s.o.NumPartitions, Factor: -1}
 	}
 	results, err := s.broker.Controller().CreateTopics(ctx, topics, false)
+	if err == nil {
+		err = s.broker.AwaitTopics(ctx, names...)
+	}
 	failed := map[string]error{}
 	for i, name := range names {
 		switch {

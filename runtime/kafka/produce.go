@@ -166,7 +166,7 @@ func checkBatch(b record.Batch, version int16) error {
 		switch {
 		case b.Magic() < 2:
 			return kerr.InvalidRecord // what clients wrote before 2017
-		case b.Size() < len(b) && b.Size() > 0:
+		case b.Size() < len(b) && b.Size() >= record.HeaderSize:
 			return kerr.InvalidRecord // more than one batch
 		}
 	}
