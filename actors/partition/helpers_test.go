@@ -20,6 +20,9 @@ import (
 
 func TestMain(m *testing.M) {
 	persistence.MaybeStoreCheck()
+	if settings := os.Getenv(writerVariable); settings != "" {
+		runWriter(settings)
+	}
 	os.Exit(m.Run())
 }
 
