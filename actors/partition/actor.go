@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/sluicehq/sluice/actors/replica"
+	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/persistence"
 	"github.com/sluicehq/sluice/persistence/record"
 )
@@ -24,6 +25,9 @@ type Actor struct {
 	datas [][]byte      // of one turn's proposals
 	timer *time.Timer   // of tend
 
+	// full is why the volume did not take a write of raft's own: nothing goes on
+	// until it does.
+	full    error
 	kept    kept
 	tending bool // a goroutine looks what is to be given back
 }
@@ -116,10 +120,15 @@ func (a *Actor) turn() {
 	w := &a.taken
 	for i, x := range w.stored {
 		w.stored[i] = nil
-		if x.Err != nil {
+		switch {
+		case a.full != nil:
+		case errors.Is(x.Err, persistence.ErrNoSpace):
+			a.full = x.Err
+		case x.Err != nil:
 			panic(fmt.Errorf("write to %s: %w", a.ID, x.Err))
+		default:
+			a.member.Stored(x)
 		}
-		a.member.Stored(x)
 	}
 	a.accept(w.appends)
 	a.drive()
@@ -138,7 +147,7 @@ func (a *Actor) accept(list []*pending) {
 	for _, p := range list {
 		bytes += len(p.Batch)
 	}
-	err := a.Store.Admit(bytes)
+	err := a.admit(bytes)
 	if errors.Is(err, persistence.ErrNoSpace) {
 		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
@@ -160,6 +169,17 @@ func (a *Actor) accept(list []*pending) {
 	if err != nil {
 		a.takeBack(before, err)
 	}
+}
+
+// admit asks for room for so many bytes. A partition that was full starts anew
+// when there is room again: what raft wanted to write then was not written.
+func (a *Actor) admit(bytes int) error {
+	err := a.Store.Admit(bytes)
+	if err == nil && a.full != nil {
+		err = a.full
+		a.system.Root.Send(a.pid, supervise.Restart{})
+	}
+	return err
 }
 
 // propose checks p, stamps its batch and takes it into the proposal.

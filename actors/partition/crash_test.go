@@ -155,7 +155,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) 
 				acks := map[int]record.Offset{}
 				kills := 0
 				for range rounds {
-					at := 1 + rnd.IntN(map[string]int{segment.OpCreate: 4}[op]+8)
+					at := 1 + rnd.IntN(map[string]int{segment.OpCreate: 5, segment.OpWrite: 12, segment.OpSync: 12, persistence.OpCommit: 20}[op])
 					more, killed := writer(t, dir, op, at, next, flush)
 					for seq, base := range more {
 						acks[seq] = base

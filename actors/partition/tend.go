@@ -15,6 +15,10 @@ import (
 func (a *Actor) tend() {
 	a.timer.Reset(a.TendEvery)
 	now := time.Now()
+	if a.full != nil {
+		a.admit(0)
+		return
+	}
 	a.expire(now.UnixMilli())
 	a.retain(now)
 }
