@@ -15,6 +15,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/sluicehq/sluice/actors/controller"
+	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/actors/txn"
@@ -37,6 +38,7 @@ type Settings struct {
 	// OffsetsPartitions and TransactionsPartitions are how many partitions the
 	// coordinators' topics are made with.
 	OffsetsPartitions, TransactionsPartitions int32
+	Groups                                    group.Config // the zero value: Kafka's defaults
 	// Configs are configs of brokers that the node was started with, by Kafka's
 	// names.
 	Configs map[string]string
@@ -62,7 +64,7 @@ type Broker struct {
 	topics atomic.Pointer[map[string]*running]
 
 	follow follower
-	groups coordinators[partition.Ref]
+	groups coordinators[group.Ref]
 	txns   coordinators[txn.Ref]
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/txn"
 )
@@ -9,13 +10,19 @@ import (
 // logs in.
 const groupTopic = "__consumer_offsets"
 
-// Group finds the partition of __consumer_offsets that a group belongs to.
-func (b *Broker) Group(groupID string) (partition.Ref, error) { return b.groups.find(groupID) }
+// Group finds the coordinator of a group. The first question brings the topic of
+// groups into being, and is answered by ErrCoordinatorLoading.
+func (b *Broker) Group(groupID string) (group.Ref, error) { return b.groups.find(groupID) }
 
-// Groups are the partitions of all groups on this node.
-func (b *Broker) Groups() []partition.Ref { return b.groups.all() }
+// Groups are all coordinators of groups on this node.
+func (b *Broker) Groups() []group.Ref { return b.groups.all() }
 
-func (b *Broker) startGroups(_ int32, log partition.Ref) (partition.Ref, error) { return log, nil }
+func (b *Broker) startGroups(_ int32, log partition.Ref) (group.Ref, error) {
+	return group.Start(b.under, group.Env{
+		Tree: b.env.Tree, Logger: b.env.Log, Log: log, Config: b.env.Settings.Groups.OrDefaults(),
+		World: func() group.World { return group.OfImage(b.control.Image()) },
+	})
+}
 
 // Txn finds the coordinator of a transactional id. The first question brings
 // the topic of transactions into being, and is answered by ErrCoordinatorLoading.

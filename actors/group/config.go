@@ -50,3 +50,11 @@ func (s *State) groupMillis(group, name string, all time.Duration) int64 {
 	}
 	return all.Milliseconds()
 }
+
+// OrDefaults is c, or the defaults where nothing is set.
+func (c Config) OrDefaults() Config {
+	if c == (Config{}) {
+		return Defaults()
+	}
+	return c
+}
