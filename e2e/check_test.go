@@ -20,6 +20,7 @@ type verdict struct {
 	lost  []int
 	twice []string // id and where it was found again
 	wrong []string // a line that nobody sent, and where
+	torn  int      // of these, the last of a file, without its end
 }
 
 func (v verdict) clean() bool { return len(v.lost)+len(v.twice)+len(v.wrong) == 0 }
@@ -103,6 +104,9 @@ func (v *verdict) read(path string, first []string) error {
 		switch {
 		case !ok || id >= v.sent:
 			v.wrong = append(v.wrong, fmt.Sprintf("wrong: %s: %.80q", where, line))
+			if line[len(line)-1] != '\n' {
+				v.torn++
+			}
 		case first[id] != "":
 			v.twice = append(v.twice, fmt.Sprintf("twice: %d: %s and %s", id, first[id], where))
 		default:
@@ -153,6 +157,9 @@ func TestTheCheckerFindsWhatIsLostTwiceAndWrong(t *testing.T) {
 			v := judge(t, 3, dir)
 			if got := strings.ReplaceAll(v.String(), dir, "DIR"); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+			if torn := v.torn > 0; torn != (c.name == "one cut off") {
+				t.Errorf("torn: %v", torn)
 			}
 			if v.clean() != (c.name == "all there") {
 				t.Errorf("clean: %v", v.clean())
