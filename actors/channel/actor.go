@@ -32,7 +32,7 @@ type Actor struct {
 	bytes         int // of stored records, as counted by room
 	waiting       []waiting
 	takers        []taker
-	out           map[uint64]*held // the leases that are out
+	out           map[uint64]held // the leases that are out
 	outBytes      int
 	goneRecords   int           // delivered, not settled
 	written       record.Offset // the cursor that is on disk
@@ -44,27 +44,10 @@ type Actor struct {
 	count         Snapshot
 }
 
-// waiting is a source that waits for room.
-type waiting struct {
-	who     *actor.PID
-	want    *Reserve
-	since   time.Time
-	expires *time.Timer
-}
-
 // taker is a sink that waits for something to take.
 type taker struct {
 	holder string
 	who    *actor.PID
-}
-
-// held is what a lease that is out takes.
-type held struct {
-	holder  string
-	records int
-	bytes   int  // of bodies in memory
-	room    int  // as counted against the byte capacity
-	gone    bool // delivered: its room is given back
 }
 
 // markAt is a mark and where its batch is.
@@ -121,7 +104,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 func (a *Actor) start() {
 	a.lives++
 	a.life = a.lives
-	a.out = map[uint64]*held{}
+	a.out = map[uint64]held{}
 	a.count = a.kept
 	a.awaitCommits()
 	if a.Log == nil {
@@ -184,95 +167,6 @@ func (a *Actor) stop(ctx actor.Context) {
 	}
 }
 
-// used is what counts against the capacity.
-func (a *Actor) used() int { return a.queue.Held() - a.goneRecords + a.reserved }
-
-func (a *Actor) fits(r *Reserve) bool {
-	if a.used()+r.Records > a.Capacity {
-		return false
-	}
-	return a.ByteCapacity == 0 || a.bytes+a.reservedBytes+r.Bytes <= a.ByteCapacity || a.used() == 0
-}
-
-// granted is the answer that most get; made once.
-var granted any = Reserved{}
-
-// expired says that a source has waited long enough.
-type expired struct{ want *Reserve }
-
-func (a *Actor) reserve(ctx actor.Context, m *Reserve) {
-	a.count.PutAttempt += int64(m.Records)
-	switch {
-	case m.Records > a.Capacity:
-		a.count.PutError++
-		ctx.Respond(Reserved{fmt.Errorf("%w: %d records, capacity %d", ErrTooLarge, m.Records, a.Capacity)})
-	case len(a.waiting) == 0 && a.fits(m):
-		a.keepRoom(m)
-		ctx.Respond(granted)
-	default:
-		w := waiting{who: ctx.Sender(), want: m, since: time.Now()}
-		if m.Wait > 0 {
-			system, self := ctx.ActorSystem(), ctx.Self()
-			w.expires = time.AfterFunc(m.Wait, func() { system.Root.Send(self, expired{m}) })
-		}
-		a.waiting = append(a.waiting, w)
-	}
-}
-
-func (a *Actor) keepRoom(m *Reserve) {
-	a.reserved += m.Records
-	a.reservedBytes += m.Bytes
-}
-
-func (a *Actor) giveBack(m Return) {
-	// Room reserved in an earlier life is not counted in this one.
-	a.reserved = max(0, a.reserved-m.Records)
-	a.reservedBytes = max(0, a.reservedBytes-m.Bytes)
-}
-
-// grant answers those who wait, in the order they came.
-func (a *Actor) grant(ctx actor.Context) {
-	for len(a.waiting) > 0 && a.fits(a.waiting[0].want) {
-		w := a.waiting[0]
-		a.waiting = a.waiting[1:]
-		if w.expires != nil {
-			w.expires.Stop()
-		}
-		a.keepRoom(w.want)
-		ctx.Send(w.who, granted)
-	}
-}
-
-func (a *Actor) withdraw(ctx actor.Context) {
-	for i, w := range a.waiting {
-		if w.who.Equal(ctx.Sender()) {
-			a.dropWaiting(i)
-			ctx.Respond(Reserved{errWithdrawn})
-			a.grant(ctx)
-			return
-		}
-	}
-}
-
-func (a *Actor) expire(ctx actor.Context, m expired) {
-	for i, w := range a.waiting {
-		if w.want == m.want {
-			a.dropWaiting(i)
-			a.count.PutError++
-			ctx.Send(w.who, Reserved{ErrFull})
-			a.grant(ctx)
-			return
-		}
-	}
-}
-
-func (a *Actor) dropWaiting(i int) {
-	if t := a.waiting[i].expires; t != nil {
-		t.Stop()
-	}
-	a.waiting = slices.Delete(a.waiting, i, i+1)
-}
-
 // arrived takes note of everything in the inbox.
 func (a *Actor) arrived(ctx actor.Context) {
 	for m, ok := a.inbox.next(); ok; m, ok = a.inbox.next() {
@@ -327,107 +221,6 @@ func (a *Actor) await(ctx actor.Context, m Await) {
 	}
 	a.takers = slices.DeleteFunc(a.takers, func(t taker) bool { return t.holder == m.Holder })
 	a.takers = append(a.takers, taker{m.Holder, ctx.Sender()})
-}
-
-func (a *Actor) take(ctx actor.Context, m *Take) {
-	a.count.TakeAttempt += int64(m.Max)
-	if !a.offers() {
-		ctx.Respond(&Taken{})
-		return
-	}
-	a.turnEpoch()
-	l := a.queue.Take(m.Max, m.Holder)
-	if l == nil {
-		ctx.Respond(&Taken{})
-		return
-	}
-	a.hold(l)
-	t := &Taken{Lease: l.ID, Life: a.life, Epoch: l.Epoch, Chunks: l.Chunks}
-	for _, c := range t.Chunks {
-		if c.Slab != nil {
-			c.Slab.Retain()
-		}
-	}
-	ctx.Respond(t)
-}
-
-// hold notes what a lease takes.
-func (a *Actor) hold(l *channelstate.Lease) {
-	h := &held{holder: l.Holder}
-	for _, c := range l.Chunks {
-		h.records += c.Count
-		if c.Slab == nil {
-			continue
-		}
-		for i := c.First; i < c.First+c.Count; i++ {
-			n := len(c.Slab.Body(i))
-			h.bytes += n
-			h.room += slots(n)
-		}
-	}
-	if a.Log != nil {
-		h.room = 0
-	}
-	a.out[l.ID] = h
-	a.outBytes += h.bytes
-	a.epoch.add(h)
-}
-
-// letGo forgets that a lease is out. Its room stays as it is.
-func (a *Actor) letGo(id uint64) *held {
-	h := a.out[id]
-	delete(a.out, id)
-	a.outBytes -= h.bytes
-	if h.gone {
-		a.goneRecords -= h.records
-	}
-	return h
-}
-
-// takeBack offers a lease again.
-func (a *Actor) takeBack(id uint64) {
-	if h := a.letGo(id); h.gone {
-		a.bytes += h.room
-	}
-	a.queue.Rollback(id)
-}
-
-func (a *Actor) delivered(ctx actor.Context, m Delivered) {
-	h := a.out[m.Lease]
-	if m.Life != a.life || h == nil || a.Log != nil || h.gone {
-		return
-	}
-	h.gone = true
-	a.goneRecords += h.records
-	a.bytes -= h.room
-	a.grant(ctx)
-}
-
-func (a *Actor) rollback(ctx actor.Context, m Rollback) {
-	if m.Life != a.life {
-		return
-	}
-	a.count.TakeErr++
-	if a.out[m.Lease] != nil {
-		a.takeBack(m.Lease)
-	}
-	a.wake(ctx)
-}
-
-func (a *Actor) abandon(ctx actor.Context, m Abandon) {
-	mine := func(c *commit) bool { return c.holder == m.Holder }
-	for _, c := range a.parked {
-		if mine(c) {
-			ctx.Send(c.who, Committed{ErrAbandoned})
-		}
-	}
-	a.parked = slices.DeleteFunc(a.parked, mine)
-	for id, h := range a.out {
-		if h.holder == m.Holder {
-			a.takeBack(id)
-		}
-	}
-	a.wake(ctx)
 }
 
 func (a *Actor) adjust(ctx actor.Context, m Adjust) {

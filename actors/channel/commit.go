@@ -32,6 +32,8 @@ type round struct {
 	settled []Mark
 	write   persistence.Write
 	err     error
+
+	few [1]*commit // the memory of most
 }
 
 // commit settles leases and writes down what must move with that: the cursor
@@ -87,7 +89,8 @@ func (a *Actor) settle(c *commit) {
 
 // advance writes the cursor of a durable channel with what its sink keeps.
 func (a *Actor) advance(ctx actor.Context, c *commit) {
-	r := &round{commits: []*commit{c}, cursor: a.queue.First()}
+	r := &round{cursor: a.queue.First()}
+	r.commits = append(r.few[:0], c)
 	r.write.Sets = append(r.write.Sets, persistence.KV{Key: a.cursorKey, Value: a.queue.AppendCursor(nil)})
 	if a.written > a.Log.Start() {
 		r.write.Trims = append(r.write.Trims, persistence.Trim{Log: a.Log, To: a.written})
@@ -114,6 +117,7 @@ func (a *Actor) reports(ctx actor.Context, r *round) func(error) {
 func (a *Actor) release(ctx actor.Context, plain *commit) {
 	for more := true; more; {
 		r := &round{cursor: a.cut()}
+		r.commits = r.few[:0]
 		if plain != nil {
 			r.commits, plain = append(r.commits, plain), nil
 		}

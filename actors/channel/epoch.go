@@ -21,7 +21,7 @@ type epoch struct {
 	ends   []record.Offset // of those before, as far as they are not settled
 }
 
-func (e *epoch) add(h *held) {
+func (e *epoch) add(h held) {
 	if e.leases == 0 {
 		e.since = time.Now()
 	}
