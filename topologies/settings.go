@@ -108,15 +108,21 @@ func (s Settings) Values() map[string]Value {
 	return values
 }
 
-// String is the property's text, or its default.
+// String is the property's text, or that of an old name of it, or its default.
 func (s Settings) String(name string) string {
 	if v, ok := s.values[s.prefix+name]; ok {
 		return v.Text
 	}
-	if p := s.property(name); p != nil {
-		return p.Default
+	p := s.property(name)
+	if p == nil {
+		return ""
 	}
-	return ""
+	for _, old := range p.Old {
+		if v, ok := s.values[s.prefix+old]; ok {
+			return v.Text
+		}
+	}
+	return p.Default
 }
 
 // Bool is true for "true" in any case, as in Flume.

@@ -10,6 +10,7 @@ import (
 var makers = map[string]func(topologies.Settings, Env) (Sink, error){
 	"file_roll": newFileRoll,
 	"hdfs":      newHDFS,
+	"kafka":     newKafka,
 	"logger":    newLogger,
 	"null":      newNull,
 }

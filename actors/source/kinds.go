@@ -10,6 +10,7 @@ import (
 var makers = map[string]func(topologies.Settings, Env) (Source, error){
 	"http":      newHTTP,
 	"exec":      newExec,
+	"kafka":     newKafka,
 	"netcat":    newNetcat,
 	"seq":       newSeq,
 	"spooldir":  newSpooldir,

@@ -71,6 +71,9 @@ type Property struct {
 	// Lenient is true where a number that cannot be read, or is out of range,
 	// means the default, as Flume has it for this property.
 	Lenient bool
+	// Old are other names, with entries of their own, whose values are taken
+	// where this one is not given.
+	Old     []string
 	Meaning string // one sentence
 	Support Support
 	Note    string // what differs; also what Flume does where sluice repairs it
@@ -175,9 +178,9 @@ func Categories() []Category {
 // part (a selector, a serializer), the part's properties are in the part's own
 // table, named without the prefix that PartPrefix tells.
 var all = map[Category][]*Kind{
-	Source:       refused(sources, missingSources),
+	Source:       refused(append(sources, kafkaSource), missingSources),
 	Channel:      refused(channels, missingChannels),
-	Sink:         refused(sinks, missingSinks),
+	Sink:         refused(append(sinks, kafkaSink), missingSinks),
 	Selector:     selectors,
 	Processor:    processors,
 	Interceptor:  refused(interceptors, missingParts[Interceptor]),

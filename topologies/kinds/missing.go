@@ -12,7 +12,6 @@ const (
 var missingSources = []*Kind{
 	{Category: Source, Name: "avro", Class: "org.apache.flume.source.AvroSource", Meaning: "Takes events by Avro RPC from other agents.", Note: later + "use the http source, or syslogtcp, until it does."},
 	{Category: Source, Name: "thrift", Class: "org.apache.flume.source.ThriftSource", Meaning: "Takes events by Thrift RPC.", Note: later + "use the http source until it does."},
-	{Category: Source, Name: "kafka", Class: "org.apache.flume.source.kafka.KafkaSource", Meaning: "Reads events from Kafka topics.", BatchProperty: "batchSize", Note: later + "it comes together with sluice's own topics."},
 	{Category: Source, Name: "multiport_syslogtcp", Class: "org.apache.flume.source.MultiportSyslogTCPSource", Meaning: "Listens for syslog messages on several TCP ports.", BatchProperty: "batchSize", Note: later + "use one syslogtcp source for each port."},
 	{Category: Source, Name: "netcatudp", Class: "org.apache.flume.source.NetcatUdpSource", Meaning: "Makes an event of each UDP datagram.", Note: later + "use syslogudp, which keeps a text that is no syslog message as it is."},
 	{Category: Source, Name: "jms", Class: "org.apache.flume.source.jms.JMSSource", Meaning: "Reads messages from a JMS queue or topic.", BatchProperty: "batchSize", Note: "There is no JMS outside Java; let the broker send to the http source, or read it over AMQP or STOMP with a bridge."},
@@ -34,7 +33,6 @@ var missingChannels = []*Kind{
 var missingSinks = []*Kind{
 	{Category: Sink, Name: "avro", Class: "org.apache.flume.sink.AvroSink", Meaning: "Sends events by Avro RPC to another agent.", BatchProperty: "batch-size", Note: later + "use file_roll, or hdfs on a shared file system, until it does."},
 	{Category: Sink, Name: "thrift", Class: "org.apache.flume.sink.ThriftSink", Meaning: "Sends events by Thrift RPC.", BatchProperty: "batch-size", Note: later + "use file_roll until it does."},
-	{Category: Sink, Name: "kafka", Class: "org.apache.flume.sink.kafka.KafkaSink", Meaning: "Writes events to Kafka topics.", BatchProperty: "flumeBatchSize", Note: later + "it comes together with sluice's own topics."},
 	{Category: Sink, Name: "http", Class: "org.apache.flume.sink.http.HttpSink", Meaning: "Posts each event to a URL.", Note: later + "use file_roll until it does."},
 	{Category: Sink, Name: "irc", Class: "org.apache.flume.sink.irc.IRCSink", Meaning: "Writes events to an IRC channel.", Note: "Nobody was found to use it; write to file_roll and follow the files with a bot."},
 	{Category: Sink, Name: "hive", Class: "org.apache.flume.sink.hive.HiveSink", Meaning: "Writes events to Hive tables.", BatchProperty: "batchSize", Note: "Hive's transactions need its Java libraries; use the hdfs sink with a dated path and an external table over it."},

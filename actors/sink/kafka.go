@@ -1,0 +1,218 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehq/sluice/persistence/record"
+	"github.com/sluicehq/sluice/topologies"
+	"github.com/sluicehq/sluice/topologies/clientprops"
+)
+
+// kafka writes events to topics of a Kafka cluster through franz-go. A batch
+// counts when every record of it is acknowledged; otherwise all of it comes
+// again.
+type kafka struct {
+	route  *kafkaRoute
+	client *kgo.Client
+	env    Env
+	looped bool // the warning about a loop was given
+}
+
+func newKafka(s topologies.Settings, env Env) (Sink, error) {
+	route, err := newKafkaRoute(s)
+	if err != nil {
+		return nil, err
+	}
+	c, err := clientprops.Read(clientprops.Producer, clientprops.Of(s, "kafka.producer.",
+		clientprops.Setting{Name: "bootstrap.servers", Value: route.servers},
+		clientprops.Setting{Name: "acks", Value: route.acks}))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name(), err)
+	}
+	for _, r := range c.Remarks {
+		env.Log.Warn("kafka setting", "remark", r)
+	}
+	if c.TransactionalID != "" {
+		return nil, fmt.Errorf("%s: kafka.producer.transactional.id: the sink commits by itself; leave it out", s.Name())
+	}
+	client, err := kgo.NewClient(append(c.Options, kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
+		kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(4))...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name(), err)
+	}
+	env.Counters.ConnectionCreated.Add(1)
+	return &kafka{route: route, client: client, env: env}, nil
+}
+
+// Deliver writes batch and waits until each record is acknowledged.
+func (k *kafka) Deliver(ctx context.Context, batch *Batch) error {
+	records := make([]*kgo.Record, 0, batch.Len())
+	err := batch.Each(func(s *record.Slab, i int) error {
+		r, err := k.route.record(s, i)
+		var never *undeliverable
+		if errors.As(err, &never) {
+			k.env.DeadLetter(s, i, never.code, never.reason)
+			return nil
+		}
+		if err == nil {
+			k.warnOfLoop(s, i, r.Topic)
+			records = append(records, r)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range k.client.ProduceSync(ctx, records...) {
+		if r.Err != nil {
+			k.env.Counters.EventWriteFail.Add(1)
+			return fmt.Errorf("produce to %s: %w", r.Record.Topic, r.Err)
+		}
+	}
+	return nil
+}
+
+// Close ends the client; nothing is on its way between two calls of Deliver.
+func (k *kafka) Close() error {
+	k.client.Close()
+	k.env.Counters.ConnectionClosed.Add(1)
+	return nil
+}
+
+// warnOfLoop tells once of Flume's documented trap: a Kafka source writes the
+// header that this sink obeys, and events go round in circles.
+func (k *kafka) warnOfLoop(s *record.Slab, i int, topic string) {
+	if k.looped || !k.route.override || topic == k.route.topic {
+		return
+	}
+	if _, offset := s.Header(i, "offset"); offset {
+		k.looped = true
+		k.env.Log.Warn("an event goes back to the topic that a Kafka source read it from; set allowTopicOverride = false, or the source's setTopicHeader = false",
+			slog.String("topic", topic))
+	}
+}
+
+// partitioner sends a record to the partition that its event names, and else
+// where its key says.
+type partitioner struct{ byKey kgo.Partitioner }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	return topicPartitioner{p.byKey.ForTopic(topic)}
+}
+
+type topicPartitioner struct{ kgo.TopicPartitioner }
+
+// anyPartition marks a record whose key decides.
+const anyPartition = -1
+
+func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition != anyPartition || p.TopicPartitioner.RequiresConsistency(r)
+}
+
+func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
+	if r.Partition != anyPartition {
+		return int(r.Partition) // out of range: the client refuses it
+	}
+	return p.TopicPartitioner.Partition(r, n)
+}
+
+// kafkaRoute says what record an event becomes.
+type kafkaRoute struct {
+	servers, acks   string
+	topic           string
+	escapes         *escaper // of the topic; nil: it holds none
+	override        bool
+	topicHeader     string
+	partitionHeader string
+	partition       int32 // anyPartition: none is set
+	timestampHeader string
+	headers         [][2]string // event header, Kafka header
+	flumeFormat     bool
+	encoded         []byte
+}
+
+func newKafkaRoute(s topologies.Settings) (*kafkaRoute, error) {
+	r := &kafkaRoute{
+		servers: s.String("kafka.bootstrap.servers"), acks: s.String("kafka.producer.acks"),
+		topic: s.String("kafka.topic"), override: s.Bool("allowTopicOverride"), topicHeader: s.String("topicHeader"),
+		partitionHeader: s.String("partitionIdHeader"), partition: anyPartition, timestampHeader: s.String("timestampHeader"),
+		flumeFormat: s.Bool("useFlumeEventFormat"),
+	}
+	if r.servers == "" {
+		s.Fail("kafka.bootstrap.servers", "want the brokers, host:port with commas")
+	}
+	if s.Has("defaultPartitionId") {
+		r.partition = int32(s.Int("defaultPartitionId"))
+	}
+	for _, name := range s.Keys("header.") {
+		r.headers = append(r.headers, [2]string{name, s.String("header." + name)})
+	}
+	if strings.Contains(r.topic, "%") {
+		e, err := newEscaper(r.topic, escapeOptions{})
+		if err != nil {
+			s.Fail("kafka.topic", err.Error())
+		}
+		r.escapes = e
+	}
+	return r, s.Err()
+}
+
+// undeliverable is an event that no retry will deliver.
+type undeliverable struct{ code, reason string }
+
+func (u *undeliverable) Error() string { return u.reason }
+
+func (k *kafkaRoute) record(s *record.Slab, i int) (*kgo.Record, error) {
+	r := &kgo.Record{Topic: k.topic, Partition: k.partition, Timestamp: time.UnixMilli(s.Time())}
+	if named, ok := s.Header(i, k.topicHeader); ok && k.override && len(named) > 0 {
+		r.Topic = string(named)
+	} else if k.escapes != nil {
+		topic, err := k.escapes.expand(nil, s, i, time.Now())
+		if err != nil {
+			return nil, &undeliverable{"topic", err.Error()}
+		}
+		r.Topic = string(topic)
+	}
+	if key, ok := s.Header(i, "key"); ok {
+		r.Key = slices.Clone(key)
+	}
+	if k.partitionHeader != "" {
+		if text, ok := s.Header(i, k.partitionHeader); ok {
+			n, err := strconv.ParseInt(string(text), 10, 32)
+			if err != nil || n < 0 {
+				return nil, &undeliverable{"partition", fmt.Sprintf("header %s=%q names no partition", k.partitionHeader, text)}
+			}
+			r.Partition = int32(n)
+		}
+	}
+	if k.timestampHeader != "" {
+		if text, ok := s.Header(i, k.timestampHeader); ok {
+			ms, err := strconv.ParseInt(string(text), 10, 64)
+			if err != nil {
+				return nil, &undeliverable{"timestamp", fmt.Sprintf("header %s=%q is not a time in ms", k.timestampHeader, text)}
+			}
+			r.Timestamp = time.UnixMilli(ms)
+		}
+	}
+	for _, h := range k.headers {
+		if v, ok := s.Header(i, h[0]); ok {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h[1], Value: slices.Clone(v)})
+		}
+	}
+	if k.flumeFormat {
+		k.encoded = s.AppendFlumeEvent(k.encoded[:0], i)
+		r.Value = slices.Clone(k.encoded)
+	} else {
+		r.Value = slices.Clone(s.Body(i))
+	}
+	return r, nil
+}
