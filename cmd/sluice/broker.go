@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -143,6 +144,37 @@ func (f *brokerFlags) asked(cmd *cobra.Command, ask func(ctx context.Context, c 
 	ctx, cancel := context.WithTimeout(cmd.Context(), adminMax)
 	defer cancel()
 	return ask(ctx, c)
+}
+
+// outcome tells what came of one thing of several: with -o json as a value, else
+// as a line.
+type outcome struct {
+	form *string
+	out  io.Writer
+	done []any
+	errs []error
+}
+
+func outcomes(cmd *cobra.Command, form *string) *outcome {
+	return &outcome{form: form, out: cmd.OutOrStdout(), done: []any{}}
+}
+
+func (o *outcome) failed(err error) { o.errs = append(o.errs, err) }
+
+func (o *outcome) did(value any, format string, args ...any) {
+	if o.done = append(o.done, value); *o.form != "json" {
+		fmt.Fprintf(o.out, format+"\n", args...)
+	}
+}
+
+// end is the command's error, after the values.
+func (o *outcome) end() error {
+	if *o.form == "json" {
+		if err := writeJSON(o.out, o.done); err != nil {
+			return err
+		}
+	}
+	return together(o.errs)
 }
 
 // refusal is a broker's answer in one sentence: what was asked, the code, what

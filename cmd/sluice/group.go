@@ -189,7 +189,7 @@ func newGroupDelete() *cobra.Command {
   sluice group delete billing --topic orders --yes`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	topic := cmd.Flags().String("topic", "", "only what is committed for this topic")
 	yes := cmd.Flags().Bool("yes", false, "do it; without it nothing is deleted")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -198,27 +198,27 @@ func newGroupDelete() *cobra.Command {
 		}
 		return broker.asked(cmd, func(ctx context.Context, c *kadm.Client) error {
 			if *topic != "" {
-				return deleteOffsets(ctx, c, cmd.OutOrStdout(), *topic, args)
+				return deleteOffsets(ctx, c, outcomes(cmd, form), *topic, args)
 			}
 			answers, err := c.DeleteGroups(ctx, args...)
 			if err != nil {
 				return refusal("delete groups", err, "")
 			}
-			var errs []error
+			o := outcomes(cmd, form)
 			for _, a := range answers.Sorted() {
 				if a.Err != nil {
-					errs = append(errs, refusal("delete group "+a.Group, a.Err, ""))
+					o.failed(refusal("delete group "+a.Group, a.Err, ""))
 					continue
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), a.Group, "deleted")
+				o.did(map[string]any{"group": a.Group}, "%s deleted", a.Group)
 			}
-			return together(errs)
+			return o.end()
 		})
 	}
 	return cmd
 }
 
-func deleteOffsets(ctx context.Context, c *kadm.Client, w io.Writer, topic string, groups []string) error {
+func deleteOffsets(ctx context.Context, c *kadm.Client, o *outcome, topic string, groups []string) error {
 	found, err := topics(ctx, c, topic)
 	if err != nil {
 		return err
@@ -227,19 +227,18 @@ func deleteOffsets(ctx context.Context, c *kadm.Client, w io.Writer, topic strin
 	for _, p := range found[0].Partitions {
 		set.Add(topic, p.Partition)
 	}
-	var errs []error
 	for _, g := range groups {
 		answers, err := c.DeleteOffsets(ctx, g, set)
 		if err == nil {
 			err = answers.Error()
 		}
 		if err != nil {
-			errs = append(errs, refusal("delete offsets of group "+g, err, ""))
+			o.failed(refusal("delete offsets of group "+g, err, ""))
 			continue
 		}
-		fmt.Fprintf(w, "%s: offsets of %s deleted\n", g, topic)
+		o.did(map[string]any{"group": g, "topic": topic}, "%s: offsets of %s deleted", g, topic)
 	}
-	return together(errs)
+	return o.end()
 }
 
 func newGroupSeek() *cobra.Command {

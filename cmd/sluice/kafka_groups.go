@@ -77,8 +77,9 @@ func newKafkaConsumerGroups() *cobra.Command {
 				fmt.Fprintf(out, "Deletion of requested consumer groups ('%s') was successful.\n", strings.Join(*names, "', '"))
 				return nil
 			case "delete-offsets":
+				lines := "table"
 				for _, t := range *only {
-					if err := deleteOffsets(ctx, c, out, t, *names); err != nil {
+					if err := deleteOffsets(ctx, c, outcomes(cmd, &lines), t, *names); err != nil {
 						return err
 					}
 				}

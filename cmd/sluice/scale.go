@@ -30,7 +30,7 @@ are; a key may go to another partition from then on.`,
   sluice scale topic orders --partitions 12 --dry-run`,
 		Args: cobra.ExactArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	partitions := cmd.Flags().Int("partitions", 0, "how many there are to be")
 	dry := cmd.Flags().Bool("dry-run", false, "only say whether it would be taken")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -53,8 +53,10 @@ are; a key may go to another partition from then on.`,
 			if a, err := answers.On(args[0], nil); err != nil {
 				return refusal("scale topic "+args[0], err, a.ErrMessage)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s %d partitions (before: %d)\n", args[0], done, *partitions, len(before[0].Partitions))
-			return nil
+			o := outcomes(cmd, form)
+			o.did(map[string]any{"topic": args[0], "partitions": *partitions, "before": len(before[0].Partitions)},
+				"%s %s %s (before: %d)", args[0], done, plural(*partitions, "partition"), len(before[0].Partitions))
+			return o.end()
 		})
 	}
 	return cmd

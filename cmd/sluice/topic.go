@@ -31,7 +31,7 @@ func newTopicCreate() *cobra.Command {
   sluice topic create clicks --config cleanup.policy=compact --config max.message.bytes=2097152`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	partitions := cmd.Flags().Int32P("partitions", "p", -1, "partitions; -1 is the broker's num.partitions")
 	replicas := cmd.Flags().Int16P("replicas", "r", -1, "replicas of each; -1 is the broker's default")
 	config := cmd.Flags().StringArrayP("config", "c", nil, "a topic config by Kafka's name, name=value")
@@ -50,15 +50,16 @@ func newTopicCreate() *cobra.Command {
 			if err != nil {
 				return refusal("create topics", err, "")
 			}
-			var errs []error
+			o := outcomes(cmd, form)
 			for _, a := range answers.Sorted() {
 				if a.Err != nil {
-					errs = append(errs, refusal("create topic "+a.Topic, a.Err, a.ErrMessage))
+					o.failed(refusal("create topic "+a.Topic, a.Err, a.ErrMessage))
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %d partitions, %d replicas\n", a.Topic, done, a.NumPartitions, a.ReplicationFactor)
+				o.did(map[string]any{"topic": a.Topic, "id": a.ID.String(), "partitions": a.NumPartitions, "replicas": a.ReplicationFactor},
+					"%s %s: %s, %s", a.Topic, done, plural(int(a.NumPartitions), "partition"), plural(int(a.ReplicationFactor), "replica"))
 			}
-			return together(errs)
+			return o.end()
 		})
 	}
 	return cmd
@@ -72,7 +73,7 @@ func newTopicDelete() *cobra.Command {
   sluice topic delete a b c --yes --bootstrap-server 127.0.0.1:9092`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	yes := cmd.Flags().Bool("yes", false, "do it; without it nothing is deleted")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !*yes {
@@ -83,15 +84,15 @@ func newTopicDelete() *cobra.Command {
 			if err != nil {
 				return refusal("delete topics", err, "")
 			}
-			var errs []error
+			o := outcomes(cmd, form)
 			for _, a := range answers.Sorted() {
 				if a.Err != nil {
-					errs = append(errs, refusal("delete topic "+a.Topic, a.Err, a.ErrMessage))
+					o.failed(refusal("delete topic "+a.Topic, a.Err, a.ErrMessage))
 					continue
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), a.Topic, "deleted")
+				o.did(map[string]any{"topic": a.Topic}, "%s deleted", a.Topic)
 			}
-			return together(errs)
+			return o.end()
 		})
 	}
 	return cmd

@@ -17,7 +17,7 @@ func newTopicAlter() *cobra.Command {
   sluice topic alter orders --unset retention.ms --unset cleanup.policy`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	set := cmd.Flags().StringArrayP("config", "c", nil, "set a config, name=value")
 	unset := cmd.Flags().StringArray("unset", nil, "back to the default")
 	dry := cmd.Flags().Bool("dry-run", false, "only say whether it would be taken")
@@ -38,15 +38,15 @@ func newTopicAlter() *cobra.Command {
 			if err != nil {
 				return refusal("alter topics", err, "")
 			}
-			var errs []error
+			o := outcomes(cmd, form)
 			for _, a := range answers {
 				if a.Err != nil {
-					errs = append(errs, refusal("alter topic "+a.Name, a.Err, a.ErrMessage))
+					o.failed(refusal("alter topic "+a.Name, a.Err, a.ErrMessage))
 					continue
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), a.Name, done)
+				o.did(map[string]any{"topic": a.Name}, "%s %s", a.Name, done)
 			}
-			return together(errs)
+			return o.end()
 		})
 	}
 	return cmd
@@ -75,7 +75,7 @@ func newTopicTrim() *cobra.Command {
   sluice topic trim orders --partition 2 --before 1042 --yes`,
 		Args: cobra.ExactArgs(1),
 	}
-	broker := withBroker(cmd)
+	broker, form := withBroker(cmd), withOutput(cmd)
 	partition := cmd.Flags().Int32("partition", -1, "only this partition; -1 is all")
 	before := cmd.Flags().String("before", "", "the first offset to keep, or end")
 	yes := cmd.Flags().Bool("yes", false, "do it; without it nothing is deleted")
@@ -105,15 +105,16 @@ func newTopicTrim() *cobra.Command {
 			if err != nil {
 				return refusal("trim "+args[0], err, "")
 			}
-			var errs []error
+			o := outcomes(cmd, form)
 			for _, a := range answers.Sorted() {
 				if a.Err != nil {
-					errs = append(errs, refusal(fmt.Sprintf("trim %s-%d", a.Topic, a.Partition), a.Err, ""))
+					o.failed(refusal(fmt.Sprintf("trim %s-%d", a.Topic, a.Partition), a.Err, ""))
 					continue
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s-%d starts at %d\n", a.Topic, a.Partition, a.LowWatermark)
+				o.did(map[string]any{"topic": a.Topic, "partition": a.Partition, "start": a.LowWatermark},
+					"%s-%d starts at %d", a.Topic, a.Partition, a.LowWatermark)
 			}
-			return together(errs)
+			return o.end()
 		})
 	}
 	return cmd

@@ -88,6 +88,7 @@ func newTopicProduce() *cobra.Command {
 	partition := cmd.Flags().Int32("partition", -1, "the partition of every record; -1 is by key")
 	compression := cmd.Flags().String("compression", "none", "none, gzip, snappy, lz4 or zstd")
 	acks := cmd.Flags().String("acks", "all", "all, 1 or 0")
+	form := withOutput(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		// What the flags say stands before the file, so that -X and files win.
 		if cmd.Flags().Changed("compression") || broker.file == "" {
@@ -106,6 +107,9 @@ func newTopicProduce() *cobra.Command {
 			}
 			r.Headers = append(r.Headers, each...)
 		}, nil)
+		if *form == "json" {
+			return errors.Join(err, writeJSON(cmd.OutOrStdout(), map[string]int64{"acknowledged": n}))
+		}
 		if n > 0 || err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s acknowledged\n", plural(int(n), "record"))
 		}
