@@ -373,6 +373,11 @@ func (l *Log) finishRewrite(g *generation, sets []KV) error {
 	if l.isDeleted() {
 		return ErrDeleted
 	}
+	// What a lazy log has acknowledged, and what its owner stored before, is on
+	// disk before this is.
+	if err := l.s.flushLazy(); err != nil {
+		return err
+	}
 	w := &Write{
 		Sets:    append([]KV{{generationKey(l.gid), g.encode()}}, sets...),
 		Deletes: [][]byte{unfinishedKey(l.gid)},

@@ -30,6 +30,8 @@ type Actor struct {
 	full    error
 	kept    kept
 	tending bool // a goroutine looks what is to be given back
+	// compacting: a pass is under way.
+	compacting bool
 }
 
 // Receive is the table of contents of the actor.
@@ -54,6 +56,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 func (a *Actor) start() {
 	a.timer = time.AfterFunc(a.TendEvery, func() { a.system.Root.Send(a.pid, tend{}) })
 	a.inbox.settle()
+	a.abandonPass()
 	log, err := a.Store.OpenLog(LogName(a.TopicID, a.ID.Index), persistence.LogOptions{Flush: a.config.Load().Flush, Raft: true})
 	if err != nil {
 		panic(fmt.Errorf("open %s: %w", a.ID, err))
@@ -303,7 +306,10 @@ func (a *Actor) answerCommitted() {
 // the log is stored, so that the next start reads little.
 func (a *Actor) stop() {
 	a.timer.Stop()
+	a.endLife()
 	left := a.inbox.close(fmt.Errorf("%w: it has stopped", ErrNotLeader))
+	a.abandonPass()
+	a.background.Wait() // what works on the log ends before the store may
 	a.inbox.settle()
 	a.view.leading = false
 	if log := a.log.Load(); log != nil {

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,6 +29,8 @@ type kept struct {
 	generations    map[byte]uint32 // of the snapshot that counts, by family
 	chunks         map[byte]uint16
 	writing        int
+	failed         error                 // of what is being written
+	then           []func(*Actor, error) // wait for the next snapshot
 }
 
 // restore reads what is known beside the log, and the batches that came later.
@@ -96,20 +99,48 @@ func (a *Actor) keep() {
 }
 
 func (a *Actor) keepNow() {
-	a.kept.batches, a.kept.bytes = 0, 0
+	a.kept.batches, a.kept.bytes, a.kept.failed = 0, 0, nil
+	told := a.kept.then
+	a.kept.then = nil
 	for family, b := range map[byte][]byte{
 		persistence.KeySnapshot: a.snapshot(),
 		persistence.KeyTimes:    a.index.Load().Append(nil),
 	} {
 		for _, w := range a.kept.writes(a.log.Load(), family, b) {
 			a.kept.writing++
-			a.submit(w, func(a *Actor, err error) {
+			a.submit(w, func(now *Actor, err error) {
+				if now != a {
+					return // a later life of the actor counts anew
+				}
 				a.kept.writing--
 				if err != nil { // the next start reads more; a store that failed says so by itself
 					a.Log.Warn("snapshot not stored", "partition", a.ID.String(), "err", err)
 				}
+				if a.kept.failed = errors.Join(a.kept.failed, err); a.kept.writing == 0 {
+					a.keptNow(told)
+				}
 			})
 		}
+	}
+}
+
+// keepThen stores a snapshot of what is known now, and tells then when it is on
+// disk.
+func (a *Actor) keepThen(then func(*Actor, error)) {
+	a.kept.then = append(a.kept.then, then)
+	if a.kept.writing == 0 {
+		a.keepNow()
+	}
+}
+
+// keptNow tells those who waited for the snapshot, and stores the next one for
+// those who came later.
+func (a *Actor) keptNow(told []func(*Actor, error)) {
+	for _, then := range told {
+		then(a, a.kept.failed)
+	}
+	if len(a.kept.then) > 0 && a.kept.writing == 0 {
+		a.keepNow()
 	}
 }
 

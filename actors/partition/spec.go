@@ -69,10 +69,17 @@ type part struct {
 
 	watch watchers
 
+	// background is the work on the log outside of the actor; life ends with the
+	// partition.
+	background sync.WaitGroup
+	life       context.Context
+	endLife    context.CancelFunc
+
 	// The actor's own, over its lives.
 	taken   work       // being worked on
 	pending []*pending // submitted, in the order of their offsets
 	repeats []*pending // their batches are on their way already, at base
+	pass    *partitionlog.Pass
 }
 
 // pending is an append on its way. It is used again for another.
@@ -141,6 +148,7 @@ func Start(ctx Spawner, env Env) (Ref, error) {
 	}
 	p := &part{Env: env, system: ctx.ActorSystem(), state: partitionlog.New()}
 	p.inbox.init()
+	p.life, p.endLife = context.WithCancel(context.Background())
 	p.config.Store(&env.Config)
 	p.index.Store(partitionlog.NewIndex())
 	p.epoch.Store(-1)
@@ -149,6 +157,7 @@ func Start(ctx Spawner, env Env) (Ref, error) {
 	p.pid = actor.NewPID(p.system.Address(), name)
 	pid, err := ctx.SpawnNamed(env.Tree.Props("partition", supervise.Default, func() actor.Actor { return &Actor{part: p} }), name)
 	if err != nil {
+		p.endLife()
 		return Ref{}, fmt.Errorf("start partition %s: %w", env.ID, err)
 	}
 	p.pid = pid

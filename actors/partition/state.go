@@ -83,6 +83,13 @@ func (a *Actor) trim(start record.Offset) {
 	a.view.stable = a.state.LastStable(a.view.hw)
 }
 
+// dropAborted forgets the aborted transactions with these markers.
+func (p *part) dropAborted(markers []record.Offset) {
+	p.stateMu.Lock()
+	defer p.stateMu.Unlock()
+	p.state.DropAborted(markers)
+}
+
 // snapshot is what is known beside the log.
 func (p *part) snapshot() []byte {
 	p.stateMu.RLock()

@@ -11,7 +11,8 @@ import (
 )
 
 // tend looks after the log: producers that have been silent for long are
-// forgotten, and what retention does not want is given back.
+// forgotten, what retention does not want is given back, and what was superseded
+// is left out.
 func (a *Actor) tend() {
 	a.timer.Reset(a.TendEvery)
 	now := time.Now()
@@ -21,6 +22,7 @@ func (a *Actor) tend() {
 	}
 	a.expire(now.UnixMilli())
 	a.retain(now)
+	a.compact(now)
 }
 
 func (p *part) expire(now int64) {
@@ -39,10 +41,10 @@ func (a *Actor) retain(now time.Time) {
 	}
 	a.tending = true
 	ref := Ref{a.part}
-	go func() {
+	a.background.Go(func() {
 		to, err := index.Retain(log, r, hw, now.UnixMilli())
 		ref.call(call{do: func(a *Actor) { a.retained(to, err) }, fail: func(error) {}})
-	}()
+	})
 }
 
 func (a *Actor) retained(to record.Offset, err error) {

@@ -36,7 +36,7 @@ type Cleaner struct {
 
 // NewCleaner begins a pass. The map of keys takes at most mapBytes; aborted are
 // the aborted transactions that overlap the range, producers those of the
-// State; tombstones are kept for deleteRetention. now is in ms since the epoch.
+// State; tombstones are kept for deleteRetention, or Unlimited. now is in ms since the epoch.
 func NewCleaner(mapBytes int, producers []Producer, aborted []Aborted, deleteRetention time.Duration, now int64) *Cleaner {
 	c := &Cleaner{
 		newest: newOffsetMap(mapBytes), retain: deleteRetention, now: now,
@@ -101,7 +101,7 @@ func (c *Cleaner) Clean(b record.Batch, hold bool, buf []byte) ([]byte, error) {
 			if ok {
 				return b, nil
 			}
-			return c.rebuild(b, true, c.now+c.retain.Milliseconds(), buf)
+			return c.rebuild(b, true, c.horizon(), buf)
 		}
 		if removable {
 			if m, err := ParseMarker(b); err == nil && !m.Commit {
@@ -123,6 +123,14 @@ func (c *Cleaner) Clean(b record.Batch, hold bool, buf []byte) ([]byte, error) {
 		return c.rebuild(b, false, record.NoHorizon, buf)
 	}
 	return c.filter(b, hold, buf)
+}
+
+// horizon is from when on what was seen now may go.
+func (c *Cleaner) horizon() int64 {
+	if c.retain < 0 {
+		return 1 << 60
+	}
+	return c.now + c.retain.Milliseconds()
 }
 
 // lastOfProducer says whether b carries the last sequence of its producer, or

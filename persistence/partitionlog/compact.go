@@ -1,6 +1,7 @@
 package partitionlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -11,13 +12,16 @@ import (
 
 // Compaction is how a log is compacted, by Kafka's settings.
 type Compaction struct {
-	DirtyRatio      float64       // min.cleanable.dirty.ratio
-	MinLag          time.Duration // min.compaction.lag.ms: younger records stay
-	MaxLag          time.Duration // max.compaction.lag.ms: older ones do not wait for the ratio; Unlimited
-	DeleteRetention time.Duration // delete.retention.ms
+	DirtyRatio float64       // min.cleanable.dirty.ratio
+	MinLag     time.Duration // min.compaction.lag.ms: younger records stay; Unlimited: all do
+	// MaxLag (max.compaction.lag.ms): older records wait neither for the ratio nor
+	// for their segment to be full; Unlimited.
+	MaxLag          time.Duration
+	DeleteRetention time.Duration // delete.retention.ms; Unlimited
 	// SegmentBytes and SegmentAge (segment.bytes, segment.ms) say which records
 	// count as the active segment: those behind the last time that so many bytes,
-	// or so much time, had come together. They are not touched.
+	// or so much time, had come together. They are not touched. SegmentAge may be
+	// Unlimited.
 	SegmentBytes int64
 	SegmentAge   time.Duration
 	MapBytes     int // memory for the map of keys; 0: 16 MiB
@@ -33,6 +37,12 @@ type Range struct{ From, Dirty, To record.Offset }
 // pass ended (Log.Rewritten); stable is the last stable offset; end is that of
 // the log, whose last batch always stays. now is in ms since the epoch.
 func (c Compaction) Plan(l Reader, x *Index, dirty, stable, end record.Offset, now int64) (r Range, ok bool, err error) {
+	if c.MinLag < 0 {
+		return Range{}, false, nil
+	}
+	if c.MaxLag >= 0 && (c.SegmentAge < 0 || c.MaxLag < c.SegmentAge) {
+		c.SegmentAge = c.MaxLag
+	}
 	p := plan{Compaction: c, now: now, oldest: -1}
 	r = Range{From: l.Start(), Dirty: max(dirty, l.Start())}
 	p.to = r.Dirty
@@ -72,7 +82,7 @@ func (p *plan) add(e persistence.Entry) {
 	if at < 0 {
 		at = p.now
 	}
-	if p.bytes > 0 && (p.bytes+int64(e.Bytes) > p.SegmentBytes || at-p.first > p.SegmentAge.Milliseconds()) {
+	if p.bytes > 0 && (p.bytes+int64(e.Bytes) > p.SegmentBytes || p.aged(at)) {
 		p.seal()
 	}
 	if p.bytes == 0 {
@@ -81,6 +91,11 @@ func (p *plan) add(e persistence.Entry) {
 	p.bytes += int64(e.Bytes)
 	p.newest = max(p.newest, at)
 	p.next = e.Last + 1
+}
+
+// aged says that the segment reaches back too far at that time.
+func (p *plan) aged(at int64) bool {
+	return p.SegmentAge >= 0 && at-p.first > p.SegmentAge.Milliseconds()
 }
 
 // seal ends the segment.
@@ -96,7 +111,7 @@ func (p *plan) seal() {
 
 // cut ends it all: what was met so far is sealed if it is old enough.
 func (p *plan) cut() {
-	if !p.done && p.bytes > 0 && (p.bytes >= p.SegmentBytes || p.now-p.first > p.SegmentAge.Milliseconds()) {
+	if !p.done && p.bytes > 0 && (p.bytes >= p.SegmentBytes || p.aged(p.now)) {
 		p.seal()
 	}
 	p.done = true
@@ -115,24 +130,25 @@ type Pass struct {
 }
 
 // Prepare rewrites the batches of r. It takes its time, and runs outside of the
-// actor; nothing changes before Finish. producers and aborted are those of the
-// State, aborted ones from r.From to r.To. The range ends earlier than planned
-// where the map of keys is full; nil means that nothing would change.
+// actor; nothing changes before Finish, and when ctx ends it ends. producers and
+// aborted are those of the State, aborted ones from r.From to r.To. The range
+// ends earlier than planned where the map of keys is full.
 //
 // The partition's part: every few seconds, when cleanup.policy has "compact",
-// and no pass is under way, Plan and Prepare in a goroutine that reports back;
-// then in the actor State.DropAborted(pass.Gone) and a snapshot of the State;
-// then pass.Finish with that snapshot, again in a goroutine; when it is done,
-// Index.Recount(log, pass.From, pass.To). A pass that is not wanted any more,
-// because the partition stops, gets Cancel. A fetch reads its batches first and
-// asks for the aborted transactions then.
-func (c Compaction) Prepare(l *persistence.Log, r Range, producers []Producer, aborted []Aborted, now int64) (*Pass, error) {
+// and no pass is under way, Plan and Prepare in a goroutine that reports back.
+// Then in the actor State.DropAborted(pass.Gone), and a snapshot of the State is
+// stored if that changed anything: readers must not be told of a transaction
+// whose marker is gone. When it is on disk, pass.Finish and
+// Index.Recount(log, pass.From, pass.To), again in a goroutine. A pass that is
+// not wanted any more, because the partition stops, gets Cancel. A fetch reads
+// its batches first and asks for the aborted transactions then.
+func (c Compaction) Prepare(ctx context.Context, l *persistence.Log, r Range, producers []Producer, aborted []Aborted, now int64) (*Pass, error) {
 	bytes := c.MapBytes
 	if bytes == 0 {
 		bytes = mapBytesNormal
 	}
 	cleaner := NewCleaner(bytes, producers, aborted, c.DeleteRetention, now)
-	if err := learn(cleaner, l, &r); err != nil {
+	if err := learn(ctx, cleaner, l, &r); err != nil {
 		return nil, err
 	}
 	w, err := l.Rewrite(r.To)
@@ -140,7 +156,7 @@ func (c Compaction) Prepare(l *persistence.Log, r Range, producers []Producer, a
 		return nil, err
 	}
 	p := &Pass{Range: r, rewrite: w}
-	if err := p.clean(cleaner, l); err != nil {
+	if err := p.clean(ctx, cleaner, l); err != nil {
 		return nil, errors.Join(err, w.Cancel())
 	}
 	p.Gone = cleaner.Gone
@@ -149,9 +165,9 @@ func (c Compaction) Prepare(l *persistence.Log, r Range, producers []Producer, a
 
 // learn fills the map of keys from the dirty range of r, which ends where the
 // map is full.
-func learn(c *Cleaner, l *persistence.Log, r *Range) error {
+func learn(ctx context.Context, c *Cleaner, l *persistence.Log, r *Range) error {
 	c.Begin(r.Dirty)
-	return eachBatch(l, r.Dirty, r.To, func(e persistence.Entry, b record.Batch) (bool, error) {
+	return eachBatch(ctx, l, r.Dirty, r.To, func(e persistence.Entry, b record.Batch) (bool, error) {
 		taken, err := c.Learn(b)
 		if err == nil && !taken {
 			r.To = e.Base
@@ -161,10 +177,10 @@ func learn(c *Cleaner, l *persistence.Log, r *Range) error {
 }
 
 // clean rewrites every batch of the range.
-func (p *Pass) clean(c *Cleaner, l *persistence.Log) error {
+func (p *Pass) clean(ctx context.Context, c *Cleaner, l *persistence.Log) error {
 	var buf []byte
 	c.Begin(p.From)
-	return eachBatch(l, p.From, p.To, func(e persistence.Entry, b record.Batch) (bool, error) {
+	return eachBatch(ctx, l, p.From, p.To, func(e persistence.Entry, b record.Batch) (bool, error) {
 		p.Before += int64(len(b))
 		// The last one stays, if empty: it carries the offsets of those that go.
 		out, err := c.Clean(b, e.Last+1 == p.To, buf[:0])
@@ -185,7 +201,7 @@ func (p *Pass) clean(c *Cleaner, l *persistence.Log) error {
 }
 
 // eachBatch reads the batches of [from, to) one after the other.
-func eachBatch(l *persistence.Log, from, to record.Offset, fn func(persistence.Entry, record.Batch) (bool, error)) error {
+func eachBatch(ctx context.Context, l *persistence.Log, from, to record.Offset, fn func(persistence.Entry, record.Batch) (bool, error)) error {
 	var buf []byte
 	defer func() { record.PutBuffer(buf) }()
 	for from < to {
@@ -201,6 +217,9 @@ func eachBatch(l *persistence.Log, from, to record.Offset, fn func(persistence.E
 			return err
 		}
 		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if buf, err = l.Read(e, buf[:0]); errors.Is(err, persistence.ErrTrimmed) {
 				continue
 			} else if err != nil {

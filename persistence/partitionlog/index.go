@@ -27,6 +27,7 @@ type Index struct {
 	lines []line
 	start record.Offset
 	bytes int64
+	rough bool // a trim has cut the first line
 }
 
 // line tells of the batches in [base, next).
@@ -82,7 +83,7 @@ func (x *Index) Load(l Reader, now int64) error {
 }
 
 // Trim forgets what lies below start. Of the line that start falls into it
-// takes a share; Recount makes that exact.
+// takes a share; the next Retain makes that exact.
 func (x *Index) Trim(start record.Offset) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -96,17 +97,19 @@ func (x *Index) Trim(start record.Offset) {
 	if len(x.lines) == 0 {
 		return
 	}
+	x.rough = false
 	l := &x.lines[0]
 	if l.base >= start {
 		return
 	}
+	x.rough = true
 	gone := int64(float64(l.bytes) * float64(start-l.base) / float64(l.next-l.base))
 	l.base, l.bytes = start, l.bytes-gone
 	x.bytes -= gone
 }
 
-// Recount reads the entries of [from, to) again, after a trim, or after a
-// compaction has rewritten them.
+// Recount reads the entries of [from, to) again, after a compaction has
+// rewritten them.
 func (x *Index) Recount(l Reader, from, to record.Offset) error {
 	x.mu.Lock()
 	lines := slices.Clone(x.lines)
@@ -140,6 +143,18 @@ func (x *Index) Recount(l Reader, from, to record.Offset) error {
 		}
 	}
 	return nil
+}
+
+// exact counts the line anew that a trim has cut.
+func (x *Index) exact(l Reader) error {
+	x.mu.Lock()
+	rough, start := x.rough && len(x.lines) > 0, x.start
+	x.rough = false
+	x.mu.Unlock()
+	if !rough {
+		return nil
+	}
+	return x.Recount(l, start, start+1)
 }
 
 // Size is the number of bytes of the log's batches.

@@ -29,6 +29,9 @@ type Retention struct {
 // where a bound falls within a line), submits the answer as a Trim together with
 // what raft must know of it, and then trims State and Index.
 func (x *Index) Retain(l Reader, r Retention, hw record.Offset, now int64) (record.Offset, error) {
+	if err := x.exact(l); err != nil {
+		return l.Start(), err
+	}
 	start := l.Start()
 	excess := x.Size() - r.Bytes
 	if r.Bytes < 0 {

@@ -104,7 +104,7 @@ func (w *world) retain(set map[string]string) error {
 	}
 	w.trim(start)
 	w.say("begins at %d", start)
-	return w.index.Recount(&w.log, start, w.log.next)
+	return nil
 }
 
 func (w *world) configure(set map[string]string) error {
