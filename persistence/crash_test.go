@@ -36,11 +36,18 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
+// roundsMax is how often one store is killed: all of it is read each time.
+const roundsMax = 15
+
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyMoment(t *testing.T) {
 	rnd := random(t)
-	dir := t.TempDir()
+	dir, total := t.TempDir(), 0
 	var all []ack
 	for round := range count(5, 150) {
+		if round > 0 && round%roundsMax == 0 {
+			os.RemoveAll(dir)
+			dir, total, all = t.TempDir(), total+len(all), nil
+		}
 		after := 1 + rnd.IntN(600)
 		acks, crashed := startWriter(t, childSettings{dir: dir, first: round * 2000, writes: 2000, lazy: true}, func(n int, p *os.Process) {
 			if n == after {
@@ -58,7 +65,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyMoment(t *testing.T
 			t.Fatalf("round %d, killed after %d acknowledgements", round, after)
 		}
 	}
-	t.Logf("%d acknowledgements", len(all))
+	t.Logf("%d acknowledgements", total+len(all))
 }
 
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) {
@@ -70,6 +77,10 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) 
 			var all []ack
 			kills := 0
 			for round := range count(1, 40) {
+				if round > 0 && round%roundsMax == 0 {
+					os.RemoveAll(dir)
+					dir, all = t.TempDir(), nil
+				}
 				n := 1 + rnd.IntN(map[string]int{persistence.OpWitness: 3, segment.OpCreate: 8, segment.OpDir: 8}[op]+20*btoi(op == segment.OpWrite || op == segment.OpSync || op == persistence.OpCommit)+1)
 				writes := 500
 				if op == segment.OpUnlink {
