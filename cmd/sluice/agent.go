@@ -53,7 +53,8 @@ file that cannot run is refused with its reason, and the one before runs on.`,
 	l.BoolVar(&f.lenient, "lenient", false, "drop faulty components and run the rest, as Flume does")
 	l.BoolVar(&f.readyJSON, "ready-json", false, "print one JSON line on stdout when everything runs")
 	withCompat(cmd, &f.compat)
-	f.node = withNodeFlags(cmd, map[string]string{"allow-exec": "true"}, "data", "http", "flush", "drain",
+	f.node = withNodeFlags(cmd, map[string]string{"allow-exec": "true"}, "data", "http",
+		"kafka", "kafka-advertise", "auto-create-topics", "flush", "drain",
 		"store-value-threshold", "store-min-free", "allow-chaos", "insecure-public", "log-level")
 	withJavaFlags(cmd)
 	return cmd

@@ -52,12 +52,17 @@ func startProcess(o processOptions) (*process, error) {
 			return nil, &exitError{exitConfig, err}
 		}
 	}
+	if o.config.Kafka.Listen != "" {
+		if err := admin.CheckBind("--kafka", o.config.Kafka.Listen, o.config.InsecurePublic); err != nil {
+			return nil, &exitError{exitConfig, err}
+		}
+	}
 	if err := os.MkdirAll(o.config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("--data: %w", err)
 	}
 	n, err := node.Start(node.Options{Config: o.config, Version: version, Log: o.log})
 	if err != nil {
-		return nil, err
+		return nil, portTaken(err, "--kafka")
 	}
 	p.node = n
 	dir := ""
@@ -66,6 +71,9 @@ func startProcess(o processOptions) (*process, error) {
 	}
 	p.deploys = admin.NewDeployments(n, o.load, dir, o.log)
 	p.server = admin.New(admin.Options{Node: n, Deployments: p.deploys, Log: o.log, Insecure: o.config.InsecurePublic})
+	if addr := n.KafkaAddr(); addr != "" {
+		p.server.Announce("kafka", addr)
+	}
 	if err := p.listen(); err != nil {
 		return nil, p.fail(err)
 	}
@@ -128,6 +136,9 @@ func (p *process) ready() {
 		for k, v := range addrs {
 			line[k] = v
 		}
+		if id := p.node.ClusterID(); id != "" {
+			line["cluster"] = id
+		}
 		writeJSONLine(p.o.stdout, line)
 	}
 	var parts []string
@@ -139,6 +150,9 @@ func (p *process) ready() {
 		what = "agent " + strings.Join(parts, ", ")
 	}
 	p.remark("ready in %d ms: %s", time.Since(p.started).Milliseconds(), what)
+	if a := addrs["kafka"]; a != "" {
+		p.remark("Kafka clients connect to %s", a)
+	}
 	for _, name := range []string{"http", "flume"} {
 		if a := addrs[name]; a != "" {
 			p.remark("%s on http://%s/", map[string]string{"http": "API and metrics", "flume": "Flume's counters"}[name], a)

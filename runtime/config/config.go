@@ -34,7 +34,9 @@ type Node struct {
 
 // Kafka is how a node serves topics.
 type Kafka struct {
-	Listen    string // "" opens no port
+	Listen string // "" opens no port
+	// Always runs the broker without a port, too: for topologies with topics.
+	Always    bool
 	Advertise string // HOST:PORT that clients are told; "" is Listen
 	Node      int32  // the broker's number; 0: that at the end of the node's name, else 1
 	Rack      string

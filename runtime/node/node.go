@@ -17,10 +17,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/sluicehq/sluice/actors/agent"
+	"github.com/sluicehq/sluice/actors/broker"
 	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/persistence"
 	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/config"
+	"github.com/sluicehq/sluice/runtime/kafka"
 	"github.com/sluicehq/sluice/topologies"
 )
 
@@ -40,6 +42,11 @@ type Node struct {
 	store   *persistence.Store
 	tree    *supervise.Tree
 	started time.Time
+
+	broker    *broker.Broker // nil: the node serves no topics
+	kafka     *kafka.Server
+	kafkaAddr string
+	unwatch   func()
 
 	changing sync.Mutex // one deployment at a time
 	mu       sync.Mutex // what is below
@@ -73,10 +80,16 @@ func Start(o Options) (*Node, error) {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(quiet{o.Log.Handler()}) }),
 		actor.WithDeadLetterRequestLogging(false),
 	)
-	return &Node{
+	n := &Node{
 		opt: o, store: store, tree: supervise.NewTree(system, o.Log), started: time.Now(),
 		agents: map[string]*agent.Agent{}, deployed: map[string]*topologies.Topology{},
-	}, nil
+	}
+	if err := n.startBroker(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), answersMax)
+		defer cancel()
+		return nil, errors.Join(err, n.Stop(ctx))
+	}
+	return n, nil
 }
 
 // exit ends the process: a store that failed to write is never asked to go on.
@@ -85,7 +98,7 @@ func exit(err error) {
 	os.Exit(74)
 }
 
-// Stop ends the node: sources first, then the sinks deliver what they can until
+// Stop ends the node: clients first, then sources, then the sinks deliver what they can until
 // ctx ends, then the store is closed.
 func (n *Node) Stop(ctx context.Context) error {
 	n.changing.Lock()
@@ -97,13 +110,17 @@ func (n *Node) Stop(ctx context.Context) error {
 		agents = append(agents, a)
 	}
 	n.mu.Unlock()
+	closed := n.closeKafka(ctx)
 	var wait sync.WaitGroup
 	for _, a := range agents {
 		wait.Go(func() { a.Stop(ctx) })
 	}
 	wait.Wait()
+	if n.broker != nil {
+		n.broker.Stop()
+	}
 	n.tree.System().Shutdown()
-	return n.store.Close()
+	return errors.Join(closed, n.store.Close())
 }
 
 // Deploy makes t the running topology of its name. When an agent of it cannot
@@ -255,8 +272,12 @@ func (n *Node) ActorTree() admin.ActorNode {
 	return root
 }
 
-// parentOf is the agent of a part ("agent/a1" of "agent/a1/sink/k1").
+// parentOf is the agent of a part ("agent/a1" of "agent/a1/sink/k1"), or the
+// broker.
 func parentOf(path string) string {
+	if strings.HasPrefix(path, "broker/") {
+		return "broker"
+	}
 	parts := strings.SplitN(path, "/", 3)
 	if len(parts) < 3 {
 		return ""
