@@ -44,7 +44,7 @@ func TestOnlyTheKilledPartComesBackAndTheLedgerBalances(t *testing.T) {
 			t.Parallel()
 			l := newLife(t, choices(t, 500+i), lifeSettings{channel: channel, sinks: 2, rotates: true})
 			n := start(t, filepath.Join(l.dir, "stderr"), command(nil, "serve", "--data", l.data(),
-				"--http", "127.0.0.1:0", "--ready-json", "--allow-chaos", l.conf))
+				"--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--ready-json", "--allow-chaos", l.conf))
 			n.mustBeReady()
 			l.feed.begin()
 			victims := []string{"agent/a1/source/r1", "agent/a1/channel/c1", "agent/a1/sink/k1", "agent/a1/sink/k2"}

@@ -149,6 +149,16 @@ func (b *Broker) Node() int32 { return b.env.Settings.Node }
 // Settings are what the broker was started with.
 func (b *Broker) Settings() Settings { return b.env.Settings }
 
+// FreeBytes is what the volume of the node's directory has left; 0 where that is
+// not known.
+func (b *Broker) FreeBytes() int64 {
+	figures, err := b.env.Store.Figures()
+	if err != nil {
+		return 0
+	}
+	return figures.Free
+}
+
 // Controller is who changes the metadata.
 func (b *Broker) Controller() controller.Ref { return b.control }
 

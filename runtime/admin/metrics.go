@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -74,6 +75,15 @@ var (
 	sinkFailed    = desc("sluice_sink_events_failed_total", "Events of failed deliveries; they are tried again.", onReason...)
 	deadLetters   = desc("sluice_dead_letters_total", "Events that can never be delivered.", onReason...)
 
+	onPartition  = []string{"node", "topic", "partition"}
+	topicHW      = desc("sluice_topic_partition_high_watermark_offset", "The first offset that consumers cannot read yet.", onPartition...)
+	topicStart   = desc("sluice_topic_partition_log_start_offset", "The first offset that is kept.", onPartition...)
+	topicStable  = desc("sluice_topic_partition_last_stable_offset", "The first offset that an open transaction may yet decide about.", onPartition...)
+	topicSize    = desc("sluice_topic_partition_size_bytes", "What the batches of a partition take.", onPartition...)
+	topicLeader  = desc("sluice_topic_partition_leader", "The broker that leads the partition; -1 without one.", onPartition...)
+	topicInSync  = desc("sluice_topic_partition_in_sync_replicas", "Replicas that have everything acknowledged.", onPartition...)
+	kafkaClients = desc("sluice_kafka_connections", "Connections of Kafka's clients.", "node")
+
 	ledgerEvents  = desc("sluice_ledger_events", "Where the events of an agent are, by account.", "node", "agent", "account")
 	unaccounted   = desc("sluice_ledger_unaccounted_events", "Must be 0: events that no account explains.", "node", "agent", "component")
 	actorMailbox  = desc("sluice_actor_mailbox_depth", "Messages waiting, by kind of actor.", "node", "kind")
@@ -111,7 +121,25 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, a := range st.Agents {
 		m.agent(st.Node, a)
 	}
+	if st.Kafka != nil {
+		m.topics(st.Node, st.Kafka)
+	}
 	m.actors(st.Node, c.tree())
+}
+
+func (m meter) topics(node string, k *KafkaStatus) {
+	m.gauge(kafkaClients, float64(k.Connections), node)
+	for _, t := range k.Topics {
+		for _, p := range t.Partitions {
+			on := []string{node, t.Name, strconv.Itoa(int(p.Index))}
+			m.gauge(topicHW, float64(p.HighWatermark), on...)
+			m.gauge(topicStart, float64(p.LogStart), on...)
+			m.gauge(topicStable, float64(p.LastStable), on...)
+			m.gauge(topicSize, float64(p.Size), on...)
+			m.gauge(topicLeader, float64(p.Leader), on...)
+			m.gauge(topicInSync, float64(p.InSync), on...)
+		}
+	}
 }
 
 // meter sends metrics under the labels it was given.

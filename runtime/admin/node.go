@@ -55,6 +55,41 @@ type Status struct {
 	Deployed  []Deployed        `json:"deployed"` // filled by the server
 	Agents    []agent.Status    `json:"agents"`
 	Ledger    agent.Ledger      `json:"ledger"`
+	Kafka     *KafkaStatus      `json:"kafka,omitempty"` // nil where no topics are served
+}
+
+// KafkaStatus is a node in its role of a broker.
+type KafkaStatus struct {
+	Cluster     string        `json:"cluster"`
+	Broker      int32         `json:"broker"`
+	Address     string        `json:"address,omitempty"` // "" without a port
+	Connections int           `json:"connections"`
+	Starting    int           `json:"starting"` // partitions of this node that do not lead yet
+	Topics      []TopicStatus `json:"topics"`   // by name
+}
+
+// TopicStatus is a topic with its partitions.
+type TopicStatus struct {
+	Name       string            `json:"name"`
+	ID         string            `json:"id"`
+	Internal   bool              `json:"internal,omitempty"`
+	Configs    map[string]string `json:"configs,omitempty"` // those of its own
+	Partitions []PartitionStatus `json:"partitions"`
+}
+
+// PartitionStatus is a partition as this node sees it. Offsets are those of its
+// replica here.
+type PartitionStatus struct {
+	Index         int32 `json:"index"`
+	Leader        int32 `json:"leader"` // -1: none
+	LeaderEpoch   int32 `json:"leaderEpoch"`
+	Replicas      int   `json:"replicas"`
+	InSync        int   `json:"inSync"`
+	LogStart      int64 `json:"logStart"`
+	LastStable    int64 `json:"lastStable"`
+	HighWatermark int64 `json:"highWatermark"`
+	LogEnd        int64 `json:"logEnd"`
+	Size          int64 `json:"size"` // bytes
 }
 
 // StoreStatus is the store's view of its disk.
@@ -151,6 +186,10 @@ func (s Status) Reasons() []Reason {
 			out = append(out, Reason{Part: "topology/" + d.Name, State: agent.Running,
 				Reason: "the new file was refused, the one before runs on: " + d.ReloadError, Since: d.ReloadFailed})
 		}
+	}
+	if s.Kafka != nil && s.Kafka.Starting > 0 {
+		out = append(out, Reason{Part: "broker", State: agent.Starting, Blocks: true,
+			Reason: fmt.Sprintf("%d partitions have no leader yet", s.Kafka.Starting)})
 	}
 	for _, a := range s.Agents {
 		at := "agent/" + a.Name

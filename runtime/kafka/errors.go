@@ -1,12 +1,14 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/sluicehq/sluice/actors/broker"
+	"github.com/sluicehq/sluice/actors/controller"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/producer"
 	"github.com/sluicehq/sluice/persistence/partitionlog"
@@ -40,6 +42,9 @@ var codes = []struct {
 	// The topic is in the metadata, its partition not at work yet, or not here.
 	{broker.ErrUnknownPartition, kerr.NotLeaderForPartition},
 	{broker.ErrCoordinatorLoading, kerr.CoordinatorLoadInProgress},
+	{controller.ErrNotController, kerr.NotController},
+	{controller.ErrOutcomeUnknown, kerr.RequestTimedOut},
+	{context.DeadlineExceeded, kerr.RequestTimedOut},
 }
 
 // codeOf is what a client is told about err. What is in no table is our own

@@ -11,6 +11,8 @@ import (
 
 	"github.com/sluicehq/sluice/actors/broker"
 	"github.com/sluicehq/sluice/actors/controller"
+	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/kafka"
 )
 
@@ -153,3 +155,43 @@ func (n *Node) ClusterID() string {
 
 // Broker is what serves topics on this node; nil where nothing does.
 func (n *Node) Broker() *broker.Broker { return n.broker }
+
+// kafkaStatus is what the node serves of topics.
+func (n *Node) kafkaStatus() *admin.KafkaStatus {
+	if n.broker == nil {
+		return nil
+	}
+	image := n.broker.Controller().Image()
+	k := &admin.KafkaStatus{Cluster: image.ClusterID, Broker: n.broker.Node(), Address: n.kafkaAddr, Topics: []admin.TopicStatus{}}
+	if n.kafka != nil {
+		k.Connections = n.kafka.Figures().Connections
+	}
+	for _, t := range image.Topics() {
+		topic := admin.TopicStatus{Name: t.Name, ID: t.ID.String(), Internal: t.Internal, Configs: t.Configs, Partitions: []admin.PartitionStatus{}}
+		for i := range t.Partitions {
+			p, starting := n.partitionStatus(t, &t.Partitions[i])
+			topic.Partitions = append(topic.Partitions, p)
+			k.Starting += starting
+		}
+		k.Topics = append(k.Topics, topic)
+	}
+	return k
+}
+
+// partitionStatus is one partition; starting is 1 while it should lead here and
+// does not yet.
+func (n *Node) partitionStatus(t *controller.Topic, p *controller.Partition) (s admin.PartitionStatus, starting int) {
+	s = admin.PartitionStatus{Index: p.Index, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: len(p.Replicas), InSync: len(p.ISR)}
+	ref, err := n.broker.Partition(partition.ID{Topic: t.Name, Index: p.Index})
+	switch {
+	case err != nil && p.Leader != n.broker.Node():
+		return s, 0
+	case err != nil || !ref.Leading():
+		s.Leader = -1
+		return s, 1
+	}
+	s.LeaderEpoch = ref.LeaderEpoch()
+	s.LogStart, s.LastStable = int64(ref.LogStart()), int64(ref.LastStable())
+	s.HighWatermark, s.LogEnd, s.Size = int64(ref.HighWatermark()), int64(ref.LogEnd()), ref.Size()
+	return s, 0
+}

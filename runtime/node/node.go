@@ -251,6 +251,7 @@ func (n *Node) Status() admin.Status {
 		n.opt.Log.Warn("the store's sizes are not known", "err", err)
 	}
 	s.Store.FreeBytes, s.Store.Badger = figures.Free, admin.Badger(figures.Badger)
+	s.Kafka = n.kafkaStatus()
 	return s
 }
 
