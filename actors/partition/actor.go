@@ -38,6 +38,7 @@ type Actor struct {
 func (a *Actor) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
 	case *actor.Started:
+		a.pid.Store(ctx.Self())
 		a.start()
 		a.turn()
 	case Arrived:
@@ -54,7 +55,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 // start takes the partition up from its log. What an earlier life has handed to
 // the store is waited for, and answered by what the log says.
 func (a *Actor) start() {
-	a.timer = time.AfterFunc(a.TendEvery, func() { a.system.Root.Send(a.pid, tend{}) })
+	a.timer = time.AfterFunc(a.TendEvery, func() { a.system.Root.Send(a.pid.Load(), tend{}) })
 	a.inbox.settle()
 	a.abandonPass()
 	log, err := a.Store.OpenLog(LogName(a.TopicID, a.ID.Index), persistence.LogOptions{Flush: a.config.Load().Flush, Raft: true})
@@ -180,7 +181,7 @@ func (a *Actor) admit(bytes int) error {
 	err := a.Store.Admit(bytes)
 	if err == nil && a.full != nil {
 		err = a.full
-		a.system.Root.Send(a.pid, supervise.Restart{})
+		a.system.Root.Send(a.pid.Load(), supervise.Restart{})
 	}
 	return err
 }

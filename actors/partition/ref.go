@@ -22,7 +22,7 @@ func (r Ref) ID() ID { return r.p.ID }
 func (r Ref) TopicID() [16]byte { return r.p.TopicID }
 
 // PID of its actor, for its parent.
-func (r Ref) PID() *actor.PID { return r.p.pid }
+func (r Ref) PID() *actor.PID { return r.p.pid.Load() }
 
 // Append hands a batch over; Done is called when it is committed.
 func (r Ref) Append(a Append) {

@@ -50,7 +50,7 @@ const (
 type part struct {
 	Env
 	system *actor.ActorSystem
-	pid    *actor.PID
+	pid    atomic.Pointer[actor.PID] // known when the actor begins, before Start returns
 	inbox  inbox
 
 	config atomic.Pointer[Config]
@@ -153,21 +153,19 @@ func Start(ctx Spawner, env Env) (Ref, error) {
 	p.index.Store(partitionlog.NewIndex())
 	p.epoch.Store(-1)
 	name := "partition/" + env.ID.String()
-	// The PID is known before the actor can be told anything.
-	p.pid = actor.NewPID(p.system.Address(), name)
 	pid, err := ctx.SpawnNamed(env.Tree.Props("partition", supervise.Default, func() actor.Actor { return &Actor{part: p} }), name)
 	if err != nil {
 		p.endLife()
 		return Ref{}, fmt.Errorf("start partition %s: %w", env.ID, err)
 	}
-	p.pid = pid
+	p.pid.Store(pid)
 	return Ref{p}, nil
 }
 
 // tell has the actor look into its inbox.
 func (p *part) tell(wake bool) {
 	if wake {
-		p.system.Root.Send(p.pid, arrived)
+		p.system.Root.Send(p.pid.Load(), arrived)
 	}
 }
 
