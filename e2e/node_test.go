@@ -28,6 +28,7 @@ type node struct {
 	cmd    *exec.Cmd
 	stderr string // file
 	http   string // set once ready
+	kafka  string // likewise; "" without a Kafka port
 	ready  chan struct{}
 	exited chan struct{}
 	err    error // of the exit
@@ -59,7 +60,12 @@ func start(t *testing.T, stderr string, c *exec.Cmd) *node {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.kill)
+	t.Cleanup(func() {
+		n.kill()
+		if n.said("WARNING: DATA RACE") > 0 {
+			t.Errorf("the race detector found something\n%s", lastLines(stderr, 200))
+		}
+	})
 	go n.watch(out)
 	return n
 }
@@ -69,9 +75,9 @@ func (n *node) watch(out io.Reader) {
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadBytes('\n')
 	if err == nil {
-		var is struct{ HTTP string }
+		var is struct{ HTTP, Kafka string }
 		if json.Unmarshal(line, &is) == nil {
-			n.http = is.HTTP
+			n.http, n.kafka = is.HTTP, is.Kafka
 			close(n.ready)
 		}
 		io.Copy(io.Discard, lines)

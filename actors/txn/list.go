@@ -49,14 +49,12 @@ type filter struct {
 	pattern  *regexp.Regexp // nil: all
 }
 
-// parseFilter reads the filters of m; unknown are the states that nobody knows.
-func parseFilter(m *kmsg.ListTransactionsRequest) (f filter, unknown []string, err error) {
+// parseFilter reads the filters of m.
+func parseFilter(m *kmsg.ListTransactionsRequest) (f filter, err error) {
 	f.states, f.ids, f.duration = map[State]bool{}, m.ProducerIDFilters, -1
 	for _, name := range m.StateFilters {
 		if i := slices.Index(stateNames, name); i >= 0 {
 			f.states[State(i)] = true
-		} else {
-			unknown = append(unknown, name)
 		}
 	}
 	if m.Version >= 1 {
@@ -64,10 +62,10 @@ func parseFilter(m *kmsg.ListTransactionsRequest) (f filter, unknown []string, e
 	}
 	if p := m.TransactionalIDPattern; p != nil && *p != "" {
 		if f.pattern, err = regexp.Compile(`^(?:` + *p + `)$`); err != nil {
-			return f, unknown, fmt.Errorf("pattern %q: %w", *p, err)
+			return f, fmt.Errorf("pattern %q: %w", *p, err)
 		}
 	}
-	return f, unknown, nil
+	return f, nil
 }
 
 func (f *filter) passes(now int64, t *transaction) bool {
@@ -85,8 +83,8 @@ func (f *filter) passes(now int64, t *transaction) bool {
 // is known, nothing does.
 func (c *Coordinator) list(now int64, q *Request, m *kmsg.ListTransactionsRequest) {
 	resp := m.ResponseKind().(*kmsg.ListTransactionsResponse)
-	f, unknown, err := parseFilter(m)
-	resp.UnknownStateFilters = unknown
+	f, err := parseFilter(m)
+	resp.UnknownStateFilters = UnknownStates(m.StateFilters)
 	switch {
 	case err != nil:
 		resp.ErrorCode = kerr.InvalidRegularExpression.Code
@@ -101,4 +99,14 @@ func (c *Coordinator) list(now int64, q *Request, m *kmsg.ListTransactionsReques
 		}
 	}
 	c.put(Answer{q, resp})
+}
+
+// UnknownStates are those of names that no transaction is ever in.
+func UnknownStates(names []string) (unknown []string) {
+	for _, name := range names {
+		if !slices.Contains(stateNames, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
 }
