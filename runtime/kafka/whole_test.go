@@ -44,7 +44,7 @@ func startWhole(t testing.TB, change ...func(*Options)) *whole {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	b, err := broker.Start(ctx, broker.Env{Store: store, Tree: tree, Log: quiet, Settings: broker.Settings{
-		Node: 1, Settings: controller.Settings{NumPartitions: 4, Factor: 1}, OffsetsPartitions: 2, TransactionsPartitions: 2,
+		Node: 1, Settings: controller.Settings{NumPartitions: 4, Factor: 1}, OffsetsPartitions: 2, TransactionsPartitions: 2, Groups: quickGroups(),
 	}})
 	if err != nil {
 		t.Fatal(err)
