@@ -7,8 +7,8 @@ func newBench() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure this machine",
 		Example: `  sluice bench agent
-  sluice bench agent --workload b --runs 5`,
+  sluice bench produce --size 1024 --partitions 12`,
 	}
-	cmd.AddCommand(newBenchAgent())
+	cmd.AddCommand(newBenchAgent(), newBenchProduce(), newBenchConsume())
 	return cmd
 }

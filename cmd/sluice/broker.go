@@ -28,6 +28,7 @@ type brokerFlags struct {
 	servers string
 	file    string   // of client properties
 	extra   []string // -X name=value
+	asking  bool     // for administration: settings of other clients are no news
 }
 
 // withBroker gives cmd the flag --bootstrap-server.
@@ -77,8 +78,10 @@ func (f *brokerFlags) read(cmd *cobra.Command, side clientprops.Side) (*clientpr
 	if err != nil {
 		return nil, &exitError{exitConfig, err}
 	}
-	for _, r := range c.Remarks {
-		fmt.Fprintln(cmd.ErrOrStderr(), "remark:", r)
+	if !f.asking {
+		for _, r := range c.Remarks {
+			fmt.Fprintln(cmd.ErrOrStderr(), "remark:", r)
+		}
 	}
 	return c, nil
 }
@@ -118,7 +121,9 @@ func lastOf(err error) error {
 
 // raw connects for administration.
 func (f *brokerFlags) raw(cmd *cobra.Command) (*kgo.Client, error) {
-	c, err := f.read(cmd, clientprops.Consumer)
+	quiet := *f
+	quiet.asking = true
+	c, err := quiet.read(cmd, clientprops.Consumer)
 	if err != nil {
 		return nil, err
 	}
