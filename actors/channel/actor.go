@@ -82,7 +82,7 @@ func (a *Actor) Receive(ctx actor.Context) {
 	case *Commit:
 		a.commit(ctx, m)
 	case *round: // from the store
-		a.committed(ctx, m)
+		a.onDisk(ctx, m)
 	case again:
 		a.release(ctx, nil)
 	case Keep:

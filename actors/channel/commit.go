@@ -100,12 +100,29 @@ func (a *Actor) advance(ctx actor.Context, c *commit) {
 	a.Store.Submit(&r.write)
 }
 
-// reports is how the store says that r is on the disk.
+// reports is how the store says that r is on the disk. Whoever waits for that is
+// told at once: the actor may be gone by then.
 func (a *Actor) reports(ctx actor.Context, r *round) func(error) {
 	system, self := ctx.ActorSystem(), ctx.Self()
 	return func(err error) {
 		r.err = err
+		r.tell(system)
 		system.Root.Send(self, r)
+	}
+}
+
+// tell answers the sinks and tells the sources what has become of r.
+func (r *round) tell(system *actor.ActorSystem) {
+	answer := settledForGood
+	if r.err != nil {
+		answer = Committed{r.err}
+	} else {
+		for _, m := range r.settled {
+			m.Settled(m.Seq)
+		}
+	}
+	for _, c := range r.commits {
+		system.Root.Send(c.who, answer)
 	}
 }
 
@@ -135,9 +152,7 @@ func (a *Actor) releaseOne(ctx actor.Context, r *round) bool {
 	a.settleMarks(r)
 	if len(r.write.Sets)+len(r.write.Deletes) == 0 {
 		a.dropMarks(r)
-		if len(r.commits)+len(r.settled) > 0 {
-			a.committed(ctx, r)
-		}
+		r.tell(ctx.ActorSystem())
 		return false
 	}
 	r.write.Done = a.reports(ctx, r)
@@ -307,21 +322,12 @@ func addStates(w *persistence.Write, commits []*commit) {
 // settledForGood is the answer that most get; made once.
 var settledForGood any = Committed{}
 
-// committed answers the sinks and tells the sources, now that it is on disk.
-func (a *Actor) committed(ctx actor.Context, r *round) {
-	answer := settledForGood
-	if r.err == nil {
+// onDisk takes note of what is on the disk now.
+func (a *Actor) onDisk(ctx actor.Context, r *round) {
+	switch {
+	case r.err == nil:
 		a.written = max(a.written, r.cursor)
-		for _, m := range r.settled {
-			m.Settled(m.Seq)
-		}
-	} else {
-		answer = Committed{r.err}
-	}
-	for _, c := range r.commits {
-		ctx.Send(c.who, answer)
-	}
-	if a.Log != nil && errors.Is(r.err, persistence.ErrNoSpace) {
+	case a.Log != nil && errors.Is(r.err, persistence.ErrNoSpace):
 		ctx.Send(ctx.Self(), supervise.Restart{}) // what it has settled here is not settled on the disk
 	}
 }

@@ -60,7 +60,7 @@ func (t *Tree) Props(kind string, policy Policy, produce func() actor.Actor) *ac
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &guarded{inner: produce(), tree: t, kind: kind, meter: meter} },
 		actor.WithSupervisor(&strategy{tree: t, policy: policy}),
-		actor.WithMailbox(actor.Unbounded(meter)),
+		actor.WithMailbox(newMailbox(meter)),
 	)
 }
 

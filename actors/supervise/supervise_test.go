@@ -227,6 +227,43 @@ func TestARestartOnPurposeIsNoFailure(t *testing.T) {
 	})
 }
 
+// Whoever talks to a part that is spawned anew at the path it had may be faster
+// than the part.
+func TestWhatComesBeforeAPartHasStartedWaits(t *testing.T) {
+	inHouse(t, supervise.Default, func(t *testing.T, h *house) {
+		var got []any
+		props := h.tree.Props("child", supervise.Default, func() actor.Actor {
+			return actor.ReceiveFunc(func(ctx actor.Context) {
+				switch m := ctx.Message().(type) {
+				case *actor.Started:
+					got = append(got, "started")
+				case string:
+					got = append(got, m)
+				}
+			})
+		}).Configure(actor.WithOnInit(func(ctx actor.Context) { // it has a path, and no mailbox that works
+			h.system.Root.Send(ctx.Self(), "one")
+			h.system.Root.Send(ctx.Self(), "two")
+		}))
+		pid, err := h.system.Root.WithGuardian(h.tree.Guardian()).SpawnNamed(props, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.system.Root.Send(pid, "three")
+		synctest.Wait()
+		if !slices.Equal(got, []any{"started", "one", "two", "three"}) {
+			t.Errorf("received %v", got)
+		}
+		if p := h.part("c"); p.Mailbox != 0 || p.Messages < 3 {
+			t.Errorf("the mailbox counts %d of %d waiting", p.Mailbox, p.Messages)
+		}
+		h.system.Root.Stop(pid)
+		if err := h.tree.AwaitGone(context.Background(), "c"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What waits for the world tells so itself; that is no failure of the part.
 func TestAPartSaysItselfHowItIs(t *testing.T) {
 	inHouse(t, supervise.Default, func(t *testing.T, h *house) {
