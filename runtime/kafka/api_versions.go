@@ -1,8 +1,13 @@
 package kafka
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sluicehq/sluice/actors/controller"
 )
 
 // ApiVersions (18), versions 0 to 4: what this server speaks. Clients send it
@@ -45,26 +50,46 @@ func (s *Server) fillVersions(resp *kmsg.ApiVersionsResponse, version int16) {
 	if version < 3 {
 		return
 	}
-	resp.FinalizedFeaturesEpoch = 0
-	for _, f := range features {
-		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{
-			Name: f.name, MinVersion: f.min, MaxVersion: f.max,
-		})
-		resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{
-			Name: f.name, MinVersionLevel: f.level, MaxVersionLevel: f.level,
-		})
+	levels, epoch := s.finalized()
+	resp.FinalizedFeaturesEpoch = epoch
+	supported := controller.SupportedFeatures()
+	for _, name := range slices.Sorted(maps.Keys(supported)) {
+		if !s.serves(name) {
+			continue
+		}
+		// Clients of version 3 fail on a level of 0 (KIP-1022).
+		if version > 3 {
+			resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{
+				Name: name, MinVersion: 0, MaxVersion: supported[name],
+			})
+		}
+		if level, on := levels[name]; on {
+			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{
+				Name: name, MinVersionLevel: level, MaxVersionLevel: level,
+			})
+		}
 	}
 }
 
-// features are Kafka's names of what a cluster can do, at the level that is in
-// force.
-var features = []struct {
-	name     string
-	min, max int16
-	level    int16
-}{
-	{"group.version", 0, 1, 1},
-	{"transaction.version", 0, 2, 2},
+// finalized are the features that are in force, and since when.
+func (s *Server) finalized() (levels map[string]int16, epoch int64) {
+	if s.broker == nil {
+		return nil, 0
+	}
+	image := s.image()
+	return image.Features(), int64(image.Epoch)
+}
+
+// serves says whether the requests of a feature are served.
+func (s *Server) serves(feature string) bool {
+	key, ok := featureKeys[feature]
+	return !ok || key < len(s.apis) && s.apis[key] != nil
+}
+
+// featureKeys are the features that need a request of their own.
+var featureKeys = map[string]int{
+	"group.version": 68, // ConsumerGroupHeartbeat
+	"share.version": 76, // ShareGroupHeartbeat
 }
 
 const softwareMax = 249 // bytes of a client's name or version
