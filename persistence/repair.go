@@ -206,6 +206,9 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 	if err != nil {
 		pos = segment.Position{}
 	}
+	if err := s.adoptGeneration(l, v); err != nil {
+		return err
+	}
 	good, err := s.dropBad(l)
 	if err != nil {
 		return err
@@ -219,7 +222,7 @@ func (s *Store) mendLog(l *Log, v *survey, w testimony) error {
 	for part := range slices.Chunk(found, tendKeys) {
 		set := &Write{}
 		for _, e := range part {
-			set.Sets = append(set.Sets, KV{entryKey(l.gid, e.Last), e.append(nil, nil)})
+			set.Sets = append(set.Sets, KV{l.storedKey(e.Last), e.append(nil, nil)})
 		}
 		if err := s.do(set); err != nil {
 			return err
@@ -287,15 +290,14 @@ func (s *Store) mendEntries(l *Log, v *survey, end record.Offset) error {
 func (s *Store) dropBad(l *Log) (good []Entry, err error) {
 	var bad [][]byte
 	var buf []byte
-	prefix := logKey(l.gid, 'o')
-	err = s.scan(prefix, prefix, func(k, v []byte) error {
+	err = l.scanStored(l.gen.Load(), 0, func(k, v []byte) error {
 		e, inline, err := decodeEntry(k, v)
 		if err == nil && inline != nil && !whole(v) {
 			err = errors.New("checksum")
 		}
 		if err == nil && inline == nil {
 			var out []byte
-			if out, err = l.segs.Read(e.at, buf[:0]); cap(out) > 0 {
+			if out, err = l.segsOf(e.at.Segment).Read(e.at, buf[:0]); cap(out) > 0 {
 				buf = out
 			}
 		}
@@ -324,13 +326,17 @@ func merge(good []Entry, frames []segment.Frame, start, end record.Offset) (foun
 	gap := func(to record.Offset) {
 		for _, f := range frames {
 			last := f.Base + record.Offset(f.Count) - 1
-			if f.Base < at || last >= to {
+			if last < at || last >= to {
 				continue
 			}
 			if f.Base > at {
 				lost = append(lost, span{at, f.Base})
 			}
-			found = append(found, frameEntry(&f))
+			e := frameEntry(&f)
+			// It may begin before the log does, or with the offsets of what a
+			// rewriting has dropped.
+			e.Base = max(e.Base, at)
+			found = append(found, e)
 			at = last + 1
 		}
 		if at < to {

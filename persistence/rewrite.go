@@ -74,7 +74,11 @@ func decodeGeneration(v []byte) (g generation, last uint32, err error) {
 
 // generationDir is where the segments of a generation lie.
 func (l *Log) generationDir(number uint32) string {
-	return filepath.Join(l.segs.Folder(), fmt.Sprintf("g%08x", number))
+	return generationFolder(l.segs.Folder(), number)
+}
+
+func generationFolder(dir string, number uint32) string {
+	return filepath.Join(dir, fmt.Sprintf("g%08x", number))
 }
 
 // openGeneration opens the segments of generation number; new ones come behind
@@ -98,6 +102,9 @@ func (l *Log) loadGeneration() error {
 		return err
 	}
 	g, last, err := decodeGeneration(v)
+	if err != nil && l.s.repair != nil {
+		return nil // its batches are looked for in its segments
+	}
 	if err != nil {
 		return l.damaged(0, l.Next(), err.Error())
 	}

@@ -20,10 +20,10 @@ func (s *Store) dropGeneration(l *Log, number uint32) error {
 	if err := s.tender.deleteKeys(prefix, prefix, func([]byte) bool { return true }); err != nil {
 		return err
 	}
-	return s.removeFolder(l.generationDir(number))
+	return s.removeFolder(l.gid, l.generationDir(number))
 }
 
-func (s *Store) removeFolder(dir string) error {
+func (s *Store) removeFolder(gid uint32, dir string) error {
 	if _, err := os.Stat(dir); os.IsNotExist(err) {
 		return nil
 	}
@@ -33,6 +33,7 @@ func (s *Store) removeFolder(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
+	s.files.Forget(gid) // or their space stays taken
 	return segment.SyncDir(s.opt.Faults, filepath.Dir(dir))
 }
 
@@ -110,7 +111,7 @@ func (s *Store) firstGeneration(l *Log) (number uint32, ok bool, err error) {
 
 // dropFolders removes the segments of generations below number.
 func (s *Store) dropFolders(l *Log, number uint32) error {
-	numbers, err := l.generationFolders()
+	numbers, err := generationsIn(l.segs.Folder())
 	if err != nil {
 		return err
 	}
@@ -118,16 +119,17 @@ func (s *Store) dropFolders(l *Log, number uint32) error {
 		if n >= number {
 			continue
 		}
-		if err := s.removeFolder(l.generationDir(n)); err != nil {
+		if err := s.removeFolder(l.gid, l.generationDir(n)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// generationFolders lists the generations of l that have segments, ascending.
-func (l *Log) generationFolders() (numbers []uint32, err error) {
-	entries, err := os.ReadDir(l.segs.Folder())
+// generationsIn lists the generations that have segments in the folder of a log,
+// ascending.
+func generationsIn(dir string) (numbers []uint32, err error) {
+	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}

@@ -25,6 +25,7 @@ type survey struct {
 	lastEntry   EntryID   // of a raft log
 	metas       []indexed // the changes of every frame, in order
 	states      []indexed // of state frames: they begin anew
+	generation  uint32    // whose batches are among them; 0: there is none
 }
 
 // indexed are the changes of one frame.
@@ -80,6 +81,9 @@ func surveyLog(root string, gid uint32) (*survey, error) {
 			}
 			v.holes = append(v.holes, fmt.Sprintf("%s: %d bytes at %d: %v", segment.Path(dir, id), h.Bytes, h.Offset, h.Why))
 		}
+	}
+	if err := v.surveyGeneration(dir); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(v.batches, func(a, b segment.Frame) int { return cmp.Compare(a.Base, b.Base) })
 	return v, nil
