@@ -145,8 +145,11 @@ func writer(t *testing.T, dir, op string, at, first int, flush string) (acks map
 func TestNothingAcknowledgedIsLostWhenTheProcessIsKilledAtAnyStep(t *testing.T) {
 	rnd := random(t)
 	rounds := 2
-	if os.Getenv("SLUICE_FULL") == "1" {
+	switch {
+	case os.Getenv("SLUICE_FULL") == "1":
 		rounds = 25
+	case testing.Short():
+		rounds = 1
 	}
 	for _, flush := range []string{"always", "interval:1s"} {
 		for _, op := range []string{segment.OpWrite, segment.OpSync, segment.OpCreate, persistence.OpCommit} {
