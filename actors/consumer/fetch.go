@@ -50,7 +50,10 @@ type Fetch struct {
 	o       Options
 	ready   func(*Fetch)
 	watcher partition.Watcher
-	buffer  []byte // what Read has read
+	// What Read has read: the buffers that are full, and the one that is filled.
+	full   [][]byte
+	buffer []byte
+	found  bool // there were records already
 
 	mu       sync.Mutex
 	timer    *time.Timer

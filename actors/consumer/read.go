@@ -20,8 +20,6 @@ type Result struct {
 	Aborted []partitionlog.Aborted
 	// Diverging is where the log of the reader and this one part.
 	Diverging *Diverging
-
-	end int // of Records in the buffer
 }
 
 // Diverging says that a reader has records that this log has not: those behind
@@ -59,23 +57,15 @@ func (f *Fetch) Limit(maxBytes int) { f.o.MaxBytes = min(f.o.MaxBytes, maxBytes)
 func (f *Fetch) Read() []Result {
 	f.unwatch()
 	results := make([]Result, len(f.wants))
-	// All records lie one behind the other in one buffer; as that may move while
-	// it grows, the results are cut from it at the end.
 	left := f.o.MaxBytes
 	for i := range f.wants {
 		left -= f.one(&f.wants[i], &results[i], left)
-		results[i].end = len(f.buffer)
-	}
-	from := 0
-	for i := range results {
-		r := &results[i]
-		r.Records = f.buffer[from:r.end:r.end]
-		from = r.end
 	}
 	return results
 }
 
-// one fills r from w with at most left bytes, and says how many these were.
+// one fills r from w with at most left bytes, and says how many of them are
+// used up.
 func (f *Fetch) one(w *Want, r *Result, left int) int {
 	*r = Result{HighWatermark: -1, LastStable: -1, LogStart: -1}
 	if r.Diverging, r.Err = w.check(); r.Err != nil {
@@ -89,22 +79,24 @@ func (f *Fetch) one(w *Want, r *Result, left int) int {
 	if f.o.Committed {
 		end = r.LastStable
 	}
-	first := len(f.buffer) == 0
 	want := min(w.MaxBytes, left)
-	if r.Diverging != nil || w.From >= end || want <= 0 && !first {
+	if r.Diverging != nil || w.From >= end || want <= 0 && f.found {
 		return 0
 	}
-	before := len(f.buffer)
 	f.reserve(w, end, want)
+	before := len(f.buffer)
 	buf, err := w.Ref.Read(w.From, end, max(want, 0), f.buffer)
+	if cap(buf) != cap(f.buffer) { // it had to grow
+		f.full = append(f.full, f.buffer)
+	}
 	if err != nil {
-		r.Err = err
-		r.HighWatermark, r.LastStable, r.LogStart = -1, -1, -1
+		f.buffer = buf[:before]
+		*r = Result{Err: err, HighWatermark: -1, LastStable: -1, LogStart: -1}
 		return 0
 	}
 	f.buffer = buf
 	n := len(buf) - before
-	if n > want && !first {
+	if n > want && f.found {
 		// The batch comes whole with another fetch, which begins with it.
 		f.buffer = buf[:before]
 		if n > left {
@@ -112,14 +104,24 @@ func (f *Fetch) one(w *Want, r *Result, left int) int {
 		}
 		return 0
 	}
-	if f.o.Committed && n > 0 {
-		r.Aborted = w.Ref.Aborted(w.From, lastOffset(buf[before:])+1)
+	if n == 0 {
+		return 0
+	}
+	f.found = true
+	r.Records = buf[before:len(buf):len(buf)]
+	if f.o.Committed {
+		r.Aborted = w.Ref.Aborted(w.From, lastOffset(r.Records)+1)
 	}
 	return n
 }
 
-// reserve makes room for what a read of w will probably bring, so that the
-// buffer neither grows in many steps nor is much too large.
+// Buffers hold the records of several partitions, as far as these fit.
+const (
+	bufferMin = 16 << 10
+	bufferMax = 1 << 20
+)
+
+// reserve makes room for what a read of w will probably bring.
 func (f *Fetch) reserve(w *Want, end record.Offset, want int) {
 	guess := want
 	if records := w.Ref.LogEnd() - w.Ref.LogStart(); records > 0 {
@@ -131,9 +133,10 @@ func (f *Fetch) reserve(w *Want, end record.Offset, want int) {
 	if cap(f.buffer)-len(f.buffer) >= guess {
 		return
 	}
-	bigger := append(record.GetBuffer(max(len(f.buffer)+guess, 2*len(f.buffer))), f.buffer...)
-	record.PutBuffer(f.buffer)
-	f.buffer = bigger
+	if f.buffer != nil {
+		f.full = append(f.full, f.buffer)
+	}
+	f.buffer = record.GetBuffer(min(max(guess, bufferMin), bufferMax))
 }
 
 // lastOffset is the offset of the last record in batches.
@@ -152,6 +155,9 @@ func lastOffset(batches []byte) record.Offset {
 // Free gives the records back. Nobody may use them afterwards.
 func (f *Fetch) Free() {
 	f.unwatch()
+	for _, b := range f.full {
+		record.PutBuffer(b)
+	}
 	record.PutBuffer(f.buffer)
-	f.buffer = nil
+	f.buffer, f.full = nil, nil
 }

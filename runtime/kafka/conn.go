@@ -291,6 +291,7 @@ func (c *conn) fail(err error) {
 	}
 	c.room.Broadcast()
 	c.mu.Unlock()
+	c.server.count(c, err)
 	close(c.gone)
 	c.socket.Close()
 	for _, fn := range gone {
@@ -299,7 +300,7 @@ func (c *conn) fail(err error) {
 	for _, r := range left {
 		c.release(r)
 	}
-	c.server.forget(c, err)
+	c.server.forget(c)
 }
 
 // plain says whether err is one of the ways in which connections end.

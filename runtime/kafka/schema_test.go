@@ -1,14 +1,17 @@
 package kafka
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// words are the texts of requests that are made up.
+var words = []string{"", "orders", "g", "m-1", "cleanup.policy", "consumer", "range", strings.Repeat("x", 200)}
 
 // fill gives v and all below it values, arrays of up to three elements.
 func fill(v reflect.Value, rnd *rand.Rand) {
@@ -35,7 +38,7 @@ func fill(v reflect.Value, rnd *rand.Rand) {
 			fill(v.Elem(), rnd)
 		}
 	case reflect.String:
-		v.SetString(string(bytes.Repeat([]byte("x"), rnd.IntN(200))))
+		v.SetString(words[rnd.IntN(len(words))])
 	case reflect.Bool:
 		v.SetBool(rnd.IntN(2) == 0)
 	case reflect.Float64:

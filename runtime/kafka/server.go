@@ -171,17 +171,9 @@ func (s *Server) register(c *conn) (why string) {
 	return ""
 }
 
-// forget takes c, which ended for reason, off the books.
-func (s *Server) forget(c *conn, reason error) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	host := c.client.host
-	if s.perHost[host]--; s.perHost[host] <= 0 {
-		delete(s.perHost, host)
-	}
-	s.idle.Broadcast()
-	s.mu.Unlock()
-	switch {
+// count notes that c ends for reason.
+func (s *Server) count(c *conn, reason error) {
+	switch host := c.client.host; {
 	case plain(reason):
 	case errors.Is(reason, errFrame):
 		s.bad.Add(1)
@@ -190,6 +182,18 @@ func (s *Server) forget(c *conn, reason error) {
 		s.dropped.Add(1)
 		s.log.Info("a connection was cut off", "host", host, "why", reason)
 	}
+}
+
+// forget takes c off the books.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	host := c.client.host
+	if s.perHost[host]--; s.perHost[host] <= 0 {
+		delete(s.perHost, host)
+	}
+	s.idle.Broadcast()
+	s.mu.Unlock()
 }
 
 // Figures are what a server counts.
