@@ -15,7 +15,6 @@ import (
 
 	"github.com/sluicehq/sluice/actors/broker"
 	"github.com/sluicehq/sluice/actors/producer"
-	"github.com/sluicehq/sluice/actors/txn"
 )
 
 // Options are what a Server needs.
@@ -70,7 +69,7 @@ func New(o Options) *Server {
 	l := o.Limits.withDefaults()
 	s := &Server{
 		o: o, log: o.Log, limits: l, apis: newAPIs(served()), memory: newBudget(l.Memory),
-		broker: o.Broker, producer: producer.Env{Partition: o.Broker.Partition, Txn: coordinatorOf(o.Broker)}, sessions: newSessions(l.Sessions),
+		broker: o.Broker, producer: producer.Env{Partition: o.Broker.Partition, Txn: o.Broker.Txn}, sessions: newSessions(l.Sessions),
 		stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perHost: map[string]int{},
 		opening: rates{perSecond: float64(l.CreationRate), burst: float64(l.CreationBurst), buckets: map[string]*bucket{}},
 	}
@@ -246,15 +245,4 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	return ctx.Err()
-}
-
-// coordinatorOf finds the coordinators of transactions, on a broker that has any.
-func coordinatorOf(b *broker.Broker) func(string) (txn.Ref, error) {
-	type coordinated interface {
-		Txn(transactionalID string) (txn.Ref, error)
-	}
-	if c, ok := any(b).(coordinated); ok {
-		return c.Txn
-	}
-	return func(string) (txn.Ref, error) { return txn.Ref{}, broker.ErrCoordinatorLoading }
 }
