@@ -39,6 +39,8 @@ type Server struct {
 	broker   *broker.Broker
 	producer producer.Env
 	sessions *sessions
+	// producerIDs are for idempotent producers without transactions.
+	producerIDs idBlock
 
 	autoCreate atomic.Bool
 	stopping   chan struct{} // closed when the server stops: who waits answers
