@@ -128,6 +128,64 @@ func (l *Log) memory() []Entry {
 	return append([]Entry(nil), l.unsynced...)
 }
 
+// syncBeside sees to the sync of what was acknowledged: now, when it is due or
+// heavy, and else in time. The sync runs beside further writes, which would
+// otherwise wait for the disk and with them their acknowledgements. While one
+// runs the next waits; only when that has become heavy too, the log does.
+func (g *group) syncBeside(s *Store) {
+	l := g.log
+	if !g.flush && !l.heavy() {
+		l.arm(s)
+		return
+	}
+	if l.heavy() {
+		l.awaitSync(s)
+	}
+	s.mu.Lock()
+	if l.syncing != nil {
+		l.flushDue, l.flushed = true, append(g.flushed, l.flushed...)
+		g.flushed = nil
+		s.mu.Unlock()
+		return
+	}
+	done := make(chan struct{})
+	l.syncing = done
+	s.wg.Add(1)
+	s.mu.Unlock()
+	unsynced, bundle, flushed := l.segs.Unsynced(), l.takeBundles(), g.flushed
+	g.flushed = nil
+	go func() {
+		defer s.wg.Done()
+		err := unsynced.Sync()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err != nil {
+			s.fail(err)
+		}
+		for b := bundle; b != nil; b = b.next {
+			s.commit(item{b: b})
+		}
+		if len(flushed) > 0 {
+			s.commit(item{flushed: flushed})
+		}
+		l.syncing = nil
+		close(done)
+		if l.flushDue && !s.stopWorkers {
+			s.schedule(l)
+		}
+	}()
+}
+
+// awaitSync waits for the sync that runs beside the writes.
+func (l *Log) awaitSync(s *Store) {
+	s.mu.Lock()
+	done := l.syncing
+	s.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}
+
 // flushLazy waits until everything that was acknowledged lazily is in Badger.
 func (s *Store) flushLazy() error {
 	s.mu.Lock()

@@ -39,8 +39,9 @@ type Log struct {
 	todo        *part         // the first that no worker has taken
 	working     bool          // some worker has the log, or will
 	readyNext   *Log
-	strict      int  // writes that lazy acks must wait for
-	armed       bool // a lazy sync is on its way
+	strict      int           // writes that lazy acks must wait for
+	armed       bool          // a lazy sync will be due
+	syncing     chan struct{} // closed when the lazy sync that runs beside the writes is over; nil: none runs
 	flushDue    bool
 	flushed     []chan error
 	deleted     bool

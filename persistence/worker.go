@@ -58,7 +58,7 @@ func (s *Store) worker() {
 		}
 		g.hand(s)
 		l.working = false
-		if l.todo != nil || l.flushDue {
+		if l.todo != nil || l.flushDue && l.syncing == nil {
 			s.schedule(l)
 		}
 	}
@@ -117,10 +117,11 @@ func (g *group) store(s *Store) error {
 	}
 	if l.flush.lazy() {
 		g.acknowledge(s)
-		if g.acked == len(g.parts) && !g.flush && !l.heavy() {
-			l.arm(s)
+		if g.acked == len(g.parts) {
+			g.syncBeside(s)
 			return nil
 		}
+		l.awaitSync(s) // one after the other: commits keep the order of the log
 	}
 	if l.segs.Dirty() {
 		if err := l.segs.Sync(); err != nil {

@@ -229,19 +229,38 @@ func (l *Log) lastOf(id uint32) record.Offset {
 // Sync makes everything appended so far durable: the files, and the names of
 // new ones. An error is final: what Linux could not write it forgets.
 func (l *Log) Sync() error {
-	for _, id := range l.dirty {
-		if err := l.syncFile(id); err != nil {
-			return fmt.Errorf("sync %s: %w", l.path(id), err)
+	u := l.Unsynced()
+	return u.Sync()
+}
+
+// Unsynced is what was appended and not yet synced at one moment.
+type Unsynced struct {
+	log   *Log
+	files []uint32
+	names bool // of new files
+}
+
+// Unsynced takes what is to be synced. Its Sync may run beside further appends;
+// whoever takes again before it has come back syncs only what came since.
+func (l *Log) Unsynced() Unsynced {
+	u := Unsynced{l, l.dirty, l.made}
+	l.dirty, l.made = nil, false
+	return u
+}
+
+// Sync makes it durable.
+func (u Unsynced) Sync() error {
+	for _, id := range u.files {
+		if err := u.log.syncFile(id); err != nil {
+			return fmt.Errorf("sync %s: %w", u.log.path(id), err)
 		}
 	}
-	if l.made {
-		if err := SyncDir(l.opt.Faults, l.dir); err != nil {
+	if u.names {
+		if err := SyncDir(u.log.opt.Faults, u.log.dir); err != nil {
 			return err
 		}
-		l.made = false
-		l.SetSafe()
+		u.log.SetSafe()
 	}
-	l.dirty = l.dirty[:0]
 	return nil
 }
 
