@@ -32,6 +32,9 @@ type State struct {
 	// others are the entries without records, by index. Each term begins with
 	// one of them, so that they say the term of every index.
 	others []persistence.Entry
+	// data is what entries without records hold that came since Open. There are
+	// few, changes of members; under a lazy policy they cannot be read at once.
+	data map[uint64][]byte
 
 	// recent are the newest entries on disk, without a gap and up to last, until
 	// they are applied: raft asks for them once more then.
@@ -44,7 +47,7 @@ type State struct {
 // Open reads the state of log, which has been opened as a raft log and has no
 // append on its way. voters are the members of a group that begins.
 func Open(store *persistence.Store, log *persistence.Log, voters []uint64) (*State, error) {
-	s := &State{log: log, hard: &raftpb.HardState{}, conf: &raftpb.ConfState{Voters: voters}}
+	s := &State{log: log, data: map[uint64][]byte{}, hard: &raftpb.HardState{}, conf: &raftpb.ConfState{Voters: voters}}
 	if err := s.read(store); err != nil {
 		return nil, fmt.Errorf("raft state of %s: %w", log.Name(), err)
 	}
@@ -203,12 +206,11 @@ func (s *State) entry(index uint64) (*raftpb.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := s.log.Read(e, nil)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) == 0 {
-		data = nil
+	data := s.data[index]
+	if data == nil && e.Bytes > 0 {
+		if data, err = s.log.Read(e, nil); err != nil {
+			return nil, err
+		}
 	}
 	s.cursor = e
 	kind := raftpb.EntryType(e.Type)
@@ -276,6 +278,9 @@ func (s *State) Stored(w *persistence.Write, entries []*raftpb.Entry) {
 		s.last, s.end = a.Index, a.Base+record.Offset(a.Count)
 		if a.Count == 0 {
 			s.others = append(s.others, persistence.Entry{Base: a.Base, Last: a.Base - 1, Bytes: len(a.Payload), Index: a.Index, Term: a.Term, Type: a.Type})
+			if len(a.Payload) > 0 {
+				s.data[a.Index] = a.Payload
+			}
 		}
 	}
 	s.recent = append(s.recent, entries...)
@@ -339,6 +344,7 @@ func (s *State) Compact(w *persistence.Write, to record.Offset) error {
 		}
 		gone++
 		w.Deletes = append(w.Deletes, s.log.ForgetRecordless(e))
+		delete(s.data, e.Index)
 		if e.Index > mark.Index {
 			mark = persistence.Mark{EntryID: persistence.EntryID{Index: e.Index, Term: e.Term}, Next: e.Base}
 		}
