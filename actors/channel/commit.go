@@ -156,7 +156,10 @@ func (a *Actor) releaseOne(ctx actor.Context, r *round) bool {
 		return false
 	}
 	r.write.Done = a.reports(ctx, r)
+	plain := len(r.commits)
+	r.commits = append(r.commits, released...)
 	if err := a.Store.Try(&r.write); err != nil {
+		r.commits = r.commits[:plain]
 		a.refused(ctx, r, err)
 		return false
 	}
@@ -165,7 +168,6 @@ func (a *Actor) releaseOne(ctx actor.Context, r *round) bool {
 	for _, c := range released {
 		a.settle(c)
 	}
-	r.commits = append(r.commits, released...)
 	a.grant(ctx)
 	return len(released) > 0
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -160,4 +161,91 @@ func renameFree(root *os.Root, from, to string) ([]dirEntry, error) {
 		return nil, err
 	}
 	return []dirEntry{{root, path.Dir(from)}, {root, path.Dir(free)}}, nil
+}
+
+// closeWait bounds how long Close waits for commits.
+const closeWait = 10 * time.Second
+
+// Close finishes all files and closes those of which everything is committed.
+// What was given up is cut off. The others are left in use: the next start cuts
+// and closes them.
+func (s *files) Close() error {
+	s.stop()
+	<-s.over
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.mu.Lock()
+	for f := range s.live {
+		f.finished = true
+		s.cutBack(f)
+		s.settle(f)
+	}
+	for _, f := range s.ready {
+		f.notBefore = time.Time{}
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err := s.commit(ctx, State{})
+	if err == nil {
+		s.closeReady()
+		err = s.forget(ctx)
+	}
+	s.mu.Lock()
+	kept := len(s.live)
+	s.mu.Unlock()
+	if kept == 0 {
+		s.closeRoots() // else a Pending may still sync directories
+	}
+	return err
+}
+
+// cutBack takes off a file what comes again. Under mu.
+func (s *files) cutBack(f *file) {
+	if !f.givenUp || f.os == nil || f.broken || f.holds > 0 || !s.env.Replays {
+		return
+	}
+	log := s.env.Log.With("file", path.Join(f.rec.Dir, f.rec.Path), "size", f.size, "committed", f.committed)
+	if err := f.os.Truncate(f.committed); err != nil {
+		log.Error("what is not committed could not be cut off; the next start does it", "err", err)
+		return
+	}
+	log.Info("file cut to what was committed")
+	f.size, f.queued = f.committed, false
+	s.dirty = slices.DeleteFunc(s.dirty, func(o *file) bool { return o == f })
+}
+
+// forget removes the keys of renamed files. Under closing.
+func (s *files) forget(ctx context.Context) error {
+	s.mu.Lock()
+	dirs, renamed := s.dirs, s.renamed
+	s.mu.Unlock()
+	if err := syncDirs(dirs); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.gone = append(s.gone, renamed...)
+	s.renamed = s.renamed[len(renamed):]
+	s.mu.Unlock()
+	return s.commit(ctx, State{})
+}
+
+// abandon lets go of all files as they are.
+func (s *files) abandon() {
+	s.stop()
+	<-s.over
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.mu.Lock()
+	for f := range s.live {
+		_ = f.os.Close()
+	}
+	for _, f := range s.ready {
+		if f.os != nil {
+			_ = f.os.Close()
+		}
+	}
+	s.live, s.ready = map[*file]struct{}{}, nil
+	s.mu.Unlock()
+	s.closeRoots()
 }

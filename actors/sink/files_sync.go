@@ -228,3 +228,24 @@ func (s *files) makeDirs(root *os.Root, dir string) error {
 	}
 	return nil
 }
+
+// Pending is what was written since the last call, for Durable; nil when there
+// is nothing.
+func (s *files) Pending() Pending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.dirty) == 0 {
+		return nil
+	}
+	p := &pendingFiles{set: s, dirs: s.dirs, gone: append(s.gone, s.renamed...)}
+	for _, f := range s.dirty {
+		f.queued = false
+		f.holds++
+		rec := f.rec
+		rec.Length = f.size
+		rec.Renaming = f.finished && !f.broken && rec.Path != rec.Final
+		p.files = append(p.files, pendingFile{f, f.os, rec})
+	}
+	s.dirty, s.dirs, s.gone, s.renamed = s.dirty[:0], nil, nil, nil
+	return p
+}

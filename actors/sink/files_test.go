@@ -287,3 +287,87 @@ func BenchmarkLinesDeliver(b *testing.B) {
 		}
 	}
 }
+
+// listing is the files in dir with their sizes.
+func listing(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, fmt.Sprintf("%s:%d", e.Name(), info.Size()))
+	}
+	return list
+}
+
+// giveUp tells s that what it has pending will not be committed.
+func giveUp(t *testing.T, s sink.Sink) {
+	t.Helper()
+	p := s.(sink.Durable).Pending()
+	if _, err := p.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	p.(sink.Revocable).GivenUp()
+}
+
+// What a channel offers again to somebody else must not stay in the files of a
+// sink that stops; there may be no next start that would cut them.
+func TestAStopCutsOffWhatWasGivenUp(t *testing.T) {
+	for _, suffix := range []string{"", ".tmp"} {
+		t.Run("suffix "+suffix, func(t *testing.T) {
+			dir, w := t.TempDir(), &world{}
+			s := lineSink(t, w.env(true), dir, suffix)
+			deliver(t, s, "one", "two")
+			w.commit(t, s)
+			deliver(t, s, "three")
+			giveUp(t, s)
+			deliver(t, s, "four")
+			giveUp(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := listing(t, dir); !slices.Equal(got, []string{"lines-0000:8"}) || len(w.state) != 0 {
+				t.Errorf("left behind: %v, keys %v; want one file with two lines", got, w.state)
+			}
+		})
+	}
+}
+
+func TestAStopLeavesNoEmptyFileInUse(t *testing.T) {
+	dir, w := t.TempDir(), &world{}
+	s := lineSink(t, w.env(true), dir, ".tmp")
+	deliver(t, s, "one")
+	giveUp(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := listing(t, dir); len(got) != 0 || len(w.state) != 0 {
+		t.Errorf("left behind: %v, keys %v", got, w.state)
+	}
+}
+
+// What does not come again is never cut off, whoever gave it up.
+func TestAStopCutsOffNothingThatDoesNotComeAgain(t *testing.T) {
+	dir, w := t.TempDir(), &world{}
+	s := lineSink(t, w.env(false), dir, ".tmp")
+	deliver(t, s, "one")
+	giveUp(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := listing(t, dir); !slices.Equal(got, []string{"lines-0000.tmp:4"}) {
+		t.Errorf("left behind: %v", got)
+	}
+	s = lineSink(t, w.env(false), dir, ".tmp")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := listing(t, dir); !slices.Equal(got, []string{"lines-0000:4"}) {
+		t.Errorf("after the next start: %v", got)
+	}
+}

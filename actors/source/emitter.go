@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -39,89 +37,6 @@ type emitter struct {
 	chain    []interceptor.Interceptor
 	selector selector
 	routes   routes
-}
-
-// plan is what of a batch goes where.
-type plan struct {
-	required, optional []share
-	dropped            int
-	records            int // of the batch, before anything was dropped
-}
-
-// dropped is how many records a rule left out.
-type dropped struct {
-	rule string
-	n    int
-}
-
-type share struct {
-	channel int // in the source's list
-	batch   *record.Slab
-}
-
-// release gives back what was not handed on.
-func (p *plan) release() {
-	for _, s := range append(p.required, p.optional...) {
-		s.batch.Release()
-	}
-}
-
-// shape runs the interceptors and the selector over batch, whose reference
-// goes into the plan.
-func (e *emitter) shape(batch *record.Slab) (p *plan, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	defer batch.Release()
-	defer func() {
-		if r := recover(); r != nil {
-			e.Tree.System().Root.Send(e.self, poisoned{r, debug.Stack()})
-			err = errPoisoned
-		}
-	}()
-	p = &plan{records: batch.Len()}
-	var rules []dropped
-	defer func() {
-		if err == nil { // else it comes again
-			for _, d := range rules {
-				e.drop(d.rule, d.n)
-			}
-		}
-	}()
-	for i, in := range e.chain {
-		before := batch.Len()
-		if err := in.Intercept(batch); err != nil {
-			return nil, fmt.Errorf("interceptor %s: %w", e.names[i], err)
-		}
-		p.dropped += before - batch.Len()
-		if n := before - batch.Len(); n > 0 {
-			rules = append(rules, dropped{"interceptor " + e.names[i], n})
-		}
-	}
-	if batch.Len() == 0 {
-		return p, nil
-	}
-	e.selector.choose(batch, &e.routes)
-	if e.routes.dropped > 0 {
-		p.dropped += e.routes.dropped
-		rules = append(rules, dropped{"selector", e.routes.dropped})
-	}
-	p.required = e.shares(batch, e.routes.required)
-	p.optional = e.shares(batch, e.routes.optional)
-	return p, nil
-}
-
-func (e *emitter) shares(batch *record.Slab, parts []part) []share {
-	var list []share
-	for i := range parts {
-		switch part := &parts[i]; {
-		case part.all:
-			batch.Retain()
-			list = append(list, share{i, batch})
-		case len(part.which) > 0:
-			list = append(list, share{i, batch.Subset(part.which)})
-		}
-	}
-	return list
 }
 
 // Emit is for sources that can read again: it never gives up.
@@ -203,38 +118,6 @@ func (e *emitter) emit(ctx context.Context, p *plan, at Checkpoint) error {
 	return nil
 }
 
-// pieces cuts shares so that none is larger than its channel. A plan that
-// needs no cut, or has no shares, is one piece.
-func (e *emitter) pieces(shares []share) [][]share {
-	n := 1
-	for _, s := range shares {
-		capacity := e.Channels[s.channel].Capacity()
-		n = max(n, (s.batch.Len()+capacity-1)/capacity)
-	}
-	if n == 1 {
-		return [][]share{shares}
-	}
-	list := make([][]share, n)
-	for _, s := range shares {
-		size := (s.batch.Len() + n - 1) / n
-		for i := range list {
-			if from, to := i*size, min((i+1)*size, s.batch.Len()); from < to {
-				list[i] = append(list[i], share{s.channel, s.batch.Subset(indices(from, to))})
-			}
-		}
-		s.batch.Release()
-	}
-	return list
-}
-
-func indices(from, to int) []int {
-	list := make([]int, 0, to-from)
-	for i := from; i < to; i++ {
-		list = append(list, i)
-	}
-	return list
-}
-
 // putForEver puts shares, whose references it takes over, and tries again
 // until they are taken or ctx ends.
 func (e *emitter) putForEver(ctx context.Context, shares []share, at Checkpoint) error {
@@ -275,20 +158,6 @@ func (e *emitter) putForEver(ctx context.Context, shares []share, at Checkpoint)
 func (e *emitter) refuse(shares []share) {
 	e.ledger.refuse(shares)
 	drain(shares)
-}
-
-func drain(shares []share) {
-	for _, s := range shares {
-		s.batch.Release()
-	}
-}
-
-func copiesOf(shares []share) int {
-	n := 0
-	for _, s := range shares {
-		n += s.batch.Len()
-	}
-	return n
 }
 
 // put hands shares to their channels, without waiting for the disk.
@@ -396,106 +265,4 @@ func (e *emitter) close() {
 			return
 		}
 	}
-}
-
-// Store is for sources that cannot read again: it returns when every required
-// channel has the batch, or with the reason why none has.
-func (e *emitter) Store(ctx context.Context, batch *record.Slab) error {
-	records := batch.Len()
-	e.ledger.begin(records)
-	e.Counters.EventReceived.Add(int64(records))
-	e.Counters.AppendBatchReceived.Add(1)
-	p, err := e.shape(batch)
-	if err != nil {
-		e.Counters.GenericProcessingFail.Add(1)
-		e.ledger.undo(records)
-		return err
-	}
-	for _, s := range p.required {
-		if e.Whole && s.batch.Len() > e.Channels[s.channel].Capacity() {
-			p.release()
-			e.ledger.undo(records)
-			e.Counters.ChannelWriteFail.Add(1)
-			return fmt.Errorf("channel %s: %w", e.Channels[s.channel].Name(), channel.ErrTooLarge)
-		}
-	}
-	optional := p.optional
-	p.optional = nil
-	e.ledger.route(records, p.dropped, copiesOf(p.required))
-	pieces := e.pieces(p.required)
-	for i, piece := range pieces {
-		if err := e.storeOne(ctx, piece); err != nil {
-			for _, late := range pieces[i:] {
-				e.refuse(late)
-			}
-			drain(optional)
-			e.Counters.ChannelWriteFail.Add(1)
-			return err
-		}
-		drain(piece)
-	}
-	e.bestEffort(&plan{optional: optional})
-	e.Counters.EventAccepted.Add(int64(records))
-	e.Counters.AppendBatchAccepted.Add(1)
-	return nil
-}
-
-// storeOne puts shares and waits until they are stored. It keeps the
-// references of its caller.
-func (e *emitter) storeOne(ctx context.Context, shares []share) error {
-	list := make([]channel.Share, 0, len(shares))
-	copies, wait := 0, time.Duration(0)
-	for _, s := range shares {
-		s.batch.Retain()
-		copies += s.batch.Len()
-		list = append(list, channel.Share{To: e.Channels[s.channel], Batch: s.batch})
-		wait = max(wait, e.Channels[s.channel].KeepAlive())
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	a := e.asker()
-	defer e.free(a)
-	result := make(chan error, 1)
-	if err := channel.Put(ctx, a, e.Spec.Store, list, max(wait, time.Millisecond), func(err error) { result <- err }); err != nil {
-		return err
-	}
-	if err := <-result; err != nil {
-		return err
-	}
-	e.ledger.arrive(copies)
-	return nil
-}
-
-// bestEffort offers the optional shares of a plan once, without waiting.
-func (e *emitter) bestEffort(p *plan) {
-	for _, s := range p.optional {
-		c := e.Channels[s.channel]
-		n := s.batch.Len()
-		e.ledger.route(0, 0, n)
-		a := e.asker()
-		err := channel.Put(context.Background(), a, e.Spec.Store, []channel.Share{{To: c, Batch: s.batch}}, time.Millisecond, func(err error) {
-			if err != nil {
-				e.ledger.lose(n, 0)
-				return
-			}
-			e.ledger.arrive(n)
-		})
-		e.free(a)
-		if err != nil {
-			e.ledger.lose(n, 0)
-			e.drop("optional channel "+c.Name(), n)
-			e.Log.Debug("optional channel took nothing", "channel", c.Name(), "err", err)
-		}
-	}
-	p.optional = nil
-}
-
-// drop counts records that a rule left out.
-func (e *emitter) drop(rule string, n int) {
-	v, ok := e.dropped.Load(rule)
-	if !ok {
-		v, _ = e.dropped.LoadOrStore(rule, new(atomic.Int64))
-	}
-	v.(*atomic.Int64).Add(int64(n))
 }
