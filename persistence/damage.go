@@ -46,5 +46,6 @@ func (e *ErrDamaged) Error() string {
 }
 
 func (l *Log) damaged(first, next record.Offset, what string) error {
+	l.s.doubted.Store(true)
 	return &ErrDamaged{Dir: l.s.dir, Doubts: []Doubt{{Log: l.name, First: first, Next: next, What: what}}}
 }

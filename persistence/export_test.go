@@ -8,3 +8,9 @@ func (s *Store) DropSequenceForTest(n uint64) error {
 
 // TendForTest gives back now what the tender would in a moment.
 func (s *Store) TendForTest() error { return s.tender.tend() }
+
+// DropLastEntryForTest takes the newest entry of l away, as a compaction of
+// Badger that cannot read a block does.
+func (s *Store) DropLastEntryForTest(l *Log) error {
+	return s.do(&Write{Deletes: [][]byte{appendEntryKey(nil, l.gid, l.Next()-1)}})
+}

@@ -210,6 +210,13 @@ func (s *Store) examine(w testimony) error {
 			doubts = append(doubts, Doubt{Log: l.name, First: l.Next(), Next: max(l.Next(), record.Offset(w.high)), What: "may have been lost with them"})
 		}
 	}
+	if w.clean {
+		lost, err := s.checkEnds()
+		if err != nil {
+			return err
+		}
+		doubts = append(doubts, lost...)
+	}
 	if !w.clean || len(doubts) > 0 {
 		gaps, err := s.sequenceGaps()
 		if err != nil {

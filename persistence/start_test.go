@@ -89,6 +89,62 @@ func TestABadgerFromBeforeTheLastOpeningIsRefused(t *testing.T) {
 	}
 }
 
+// What Badger loses on its way is missed at the next start, though the stop
+// before was clean.
+func TestAnEndThatBadgerHasLostIsDamageAlsoAfterACleanStop(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	l := openLog(t, s, "a", persistence.LogOptions{})
+	for n := range 5 {
+		submit(t, s, appendOf(l, n, small, 10))
+	}
+	if err := s.DropLastEntryForTest(l); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	var d *persistence.ErrDamaged
+	if _, err := tryOpen(t, dir); !errors.As(err, &d) || !strings.Contains(err.Error(), "log a, offsets 40 to 49: Badger has lost them") {
+		t.Errorf("opened with %v, want a refusal that names offsets 40 to 49", err)
+	}
+}
+
+// A stop does not declare whole what was damaged while the store was open.
+func TestATableThatIsDamagedInUseIsRefusedAtTheNextStart(t *testing.T) {
+	dir, acks := history(t, true)
+	tables := filesOf(t, dir)[".sst"]
+	if len(tables) == 0 {
+		t.Fatal("there is no table")
+	}
+	s := open(t, dir)
+	f, err := os.OpenFile(tables[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{b[0] ^ 1}, 100); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	var d *persistence.ErrDamaged
+	if _, err := tryOpen(t, dir); !errors.As(err, &d) {
+		t.Fatalf("opened with %v, want a refusal", err)
+	}
+	r, err := persistence.Repair(dir, true, persistence.Options{Log: quiet, MinFree: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	defer closeStore(t, s)
+	at, _ := present(t, s)
+	if lost := unnamed(at, acks, r.Doubts); len(lost) > 0 {
+		t.Errorf("%d batches are gone and not named, first %v; named: %v", len(lost), lost[0], r.Doubts)
+	}
+}
+
 // A start that was killed leaves a whole copy of Badger aside. When the Badger
 // in use is replaced by an older one then, check says what open says, and a
 // repair loses nothing.

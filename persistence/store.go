@@ -21,6 +21,9 @@ type Store struct {
 	lock  *os.File
 	boot  [16]byte
 	space space
+	// doubted: something was damaged since the store was opened. Its stop is not
+	// clean, so that the next start looks at everything.
+	doubted atomic.Bool
 
 	openMu sync.Mutex // one log is opened or deleted at a time
 
@@ -99,7 +102,7 @@ func openBadger(dir string, s *Store) (*badger.DB, error) {
 		WithValueThreshold(valueMax).
 		WithValueLogFileSize(valueMax).
 		WithNumCompactors(2).
-		WithCompactL0OnClose(true).
+		WithCompactL0OnClose(false). // a compaction skips what it cannot read, silently
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
@@ -183,15 +186,20 @@ func (s *Store) Close() error {
 	return err
 }
 
-// shut closes the files. Only a store that wrote everything it was given may
-// say that its stop was clean.
+// shut closes the files. Only a store that wrote everything it was given, and
+// found everything it looked for, may say that its stop was clean.
 func (s *Store) shut(failed error) error {
 	s.live.Store(false)
+	if err := verifyTables(s.db); err != nil {
+		s.doubted.Store(true)
+		s.opt.Log.Error("damaged while the store was open; the next start says what is in doubt", "err", err)
+	}
 	err := s.db.Close()
-	if err == nil && failed == nil {
+	clean := err == nil && failed == nil && !s.doubted.Load()
+	if clean {
 		err = s.writeSums()
 	}
-	if e := s.witness.stop(err == nil && failed == nil); err == nil {
+	if e := s.witness.stop(clean && err == nil); err == nil {
 		err = e
 	}
 	s.files.Close()
