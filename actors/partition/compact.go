@@ -119,6 +119,7 @@ func (a *Actor) compacted(pass *partitionlog.Pass, err error) {
 		a.Log.Warn("compaction", "partition", a.ID.String(), "err", err)
 		return
 	}
+	a.keepThen(func(*Actor, error) {}) // the index has other sizes now
 	a.Log.Debug("compacted", "partition", a.ID.String(), "from", int64(pass.From), "to", int64(pass.To), "before", pass.Before, "after", pass.After)
 }
 
