@@ -20,6 +20,7 @@ type example struct {
 	agent string
 	send  func(port string) error
 	quiet bool // nothing is expected to come
+	kafka bool // its topics are served by the agent's own process
 	alone bool // what it talks to is not there: it starts, waits and stops
 }
 
@@ -58,6 +59,7 @@ var runs = map[string]example{
 	"http.yaml":            {agent: "in", send: post},
 	"kafka.conf":           {agent: "a1", alone: true, quiet: true},
 	"netcat.conf":          {agent: "a1", send: write("tcp", "one\ntwo\n")},
+	"orders.yaml":          {agent: "shop", kafka: true},
 	"seq.conf":             {agent: "a1"},
 	"sequencefile.conf":    {agent: "a1", quiet: true}, // wants Avro files
 	"spillablememory.conf": {agent: "a1"},
@@ -153,6 +155,9 @@ func runExample(t *testing.T, file, compat string) {
 	}
 	c := command(nil, "agent", "-n", e.agent, "-f", conf, "-Ddemo.dir="+dir, "--data", filepath.Join(dir, "data"),
 		"--http", "127.0.0.1:0", "--ready-json", "--compat", compat)
+	if e.kafka {
+		c.Args = append(c.Args, "--kafka", "127.0.0.1:"+port)
+	}
 	c.Env = append(os.Environ(), "USER=someone", "STATE="+dir+"/var/lib/sluice")
 	n := start(t, filepath.Join(dir, "stderr"), c)
 	n.mustBeReady()

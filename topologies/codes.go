@@ -28,8 +28,8 @@ func Codes() []string {
 	})
 }
 
-// explanations holds every code in use. SL01xx are about the file and how its
-// components are wired, SL03xx about values. A number is never used again.
+// explanations holds every code in use. SL01xx are about the file, how its
+// components are wired and its topics, SL03xx about values. A number is never used again.
 var explanations = map[string]string{
 	"SL0101": `
 The file holds no agent of the name that was asked for.
@@ -346,6 +346,34 @@ as maxBytesToLog. sluice heeds it, unless it was asked for Flume's defects.`,
 There is more to say about the configuration than is shown.
 
 After 2000 remarks only the first error of each agent is added. Correct what is shown, and look again.`,
+
+	"SL0160": `
+A topic cannot have this name.
+
+Names of topics have letters, digits, points, underscores and dashes, at most 249
+of them. Those that begin with two underscores belong to the coordinators of
+groups and transactions.`,
+
+	"SL0161": `
+A property of a topic has a value that it cannot have.
+
+partitions and replicas are numbers from 1 on. A topic that is there already can
+get more partitions and never fewer: the records of the others would be lost.
+scale can only be "ordered". What is left out is the node's default for a new
+topic, and stays as it is for another.`,
+
+	"SL0162": `
+A topic has no such config.
+
+Below configs stand Kafka's own names, such as retention.ms, cleanup.policy or
+max.message.bytes. Letter case counts. A name that is not known is refused rather
+than kept: it would do nothing.`,
+
+	"SL0163": `
+A config of a topic has a value that it cannot have.
+
+The message says what it may be. Times are in ms and sizes in bytes, without
+units: retention.ms: 86400000.`,
 
 	"SL0301": `
 A value is not a number where one is wanted.

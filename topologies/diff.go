@@ -33,11 +33,15 @@ type Change struct {
 
 // Part is the component's place among the actors: "agent/a1/source/r1".
 func (c Change) Part() string {
+	if c.Category == TopicCategory {
+		return "topic/" + c.Name
+	}
 	return fmt.Sprintf("agent/%s/%s/%s", c.Agent, c.Category, c.Name)
 }
 
 // Plan is what it takes to get from one topology to another: a change for every
-// component of either, agents in the new one's order, then those that go.
+// component of either, topics first, then agents in the new one's order, then
+// those that go.
 type Plan struct {
 	Changes []Change
 }
@@ -88,6 +92,7 @@ func Diff(old, new *Topology) Plan {
 		new = &Topology{}
 	}
 	var p Plan
+	p.topics(old, new)
 	for i := range new.Agents {
 		was, ok := old.Agent(new.Agents[i].Name)
 		if !ok {

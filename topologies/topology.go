@@ -1,5 +1,5 @@
 // Package topologies is what a user writes down: agents with their sources,
-// channels and sinks, and how they connect.
+// channels and sinks, and how they connect; and topics.
 package topologies
 
 import "github.com/sluicehq/sluice/topologies/kinds"
@@ -8,6 +8,7 @@ import "github.com/sluicehq/sluice/topologies/kinds"
 type Topology struct {
 	Name   string // the file's base name unless the file says otherwise
 	Agents []Agent
+	Topics []Topic
 }
 
 // Agent is one Flume agent. Components stand in the order of its lists.

@@ -18,6 +18,9 @@ func Validate(t *Topology) []Fault {
 		v.agent(&t.Agents[i])
 	}
 	v.sharedFolders(t)
+	for i := range t.Topics {
+		v.topic(&t.Topics[i])
+	}
 	SortFaults(v.faults)
 	return v.faults
 }

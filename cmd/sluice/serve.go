@@ -33,7 +33,7 @@ that others can reach is refused unless --insecure-public is given.`,
 	withProperties(cmd, &properties)
 	flags := withNodeFlags(cmd, map[string]string{"http": "127.0.0.1:8484", "kafka": "127.0.0.1:9092"}, "node", "data", "http",
 		"kafka", "kafka-advertise", "broker-id", "rack", "auto-create-topics", "num-partitions", "default-replication-factor", "replication-factor-clamp",
-		"offsets-topic-num-partitions", "transaction-state-log-num-partitions", "flush", "drain",
+		"group-initial-rebalance-delay", "offsets-topic-num-partitions", "transaction-state-log-num-partitions", "flush", "drain",
 		"store-value-threshold", "store-min-free", "allow-exec", "allow-chaos", "insecure-public", "log-level")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		d, err := parseProperties(properties)

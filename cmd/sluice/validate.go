@@ -103,7 +103,8 @@ func validate(w io.Writer, form string, base admin.Definition, f *validateFlags,
 			}
 		}
 		errors, warnings, _ := countFaults(faults)
-		bad = bad || errors > 0 || len(v.Agents) == 0 || f.strict && warnings > 0
+		nothing := len(v.Agents) == 0 && (t == nil || len(t.Topics) == 0)
+		bad = bad || errors > 0 || nothing || f.strict && warnings > 0
 		results = append(results, v)
 	}
 	if err := writeValidated(w, form, results); err != nil {

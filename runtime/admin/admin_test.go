@@ -47,6 +47,18 @@ func (n *node) Deploy(_ context.Context, t *topologies.Topology) (topologies.Pla
 	return planOf(t), nil
 }
 
+func (n *node) Plan(t *topologies.Topology) (topologies.Plan, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var old *topologies.Topology
+	for _, d := range n.deploys {
+		if d.Name == t.Name {
+			old = d
+		}
+	}
+	return topologies.Diff(old, t), nil
+}
+
 func (n *node) Undeploy(context.Context, string) error { return nil }
 
 func (n *node) ActorTree() admin.ActorNode {

@@ -100,6 +100,7 @@ type Deployed struct {
 	Name   string    `json:"name"`
 	Files  []string  `json:"files,omitempty"` // where it was read from
 	Agents []string  `json:"agents"`
+	Topics []string  `json:"topics,omitempty"`
 	Since  time.Time `json:"since"`
 	// ReloadError is why a newer form of it was refused; the one before runs
 	// on. ReloadFailed is when.
@@ -159,8 +160,8 @@ func (d *Deployments) Plan(def Definition) (topologies.Plan, []topologies.Fault,
 	if err != nil {
 		return topologies.Plan{}, faults, err
 	}
-	old, _ := d.get(t.Name)
-	return topologies.Diff(old.topology, t), faults, nil
+	plan, err := d.node.Plan(t)
+	return plan, faults, err
 }
 
 func (d *Deployments) read(def Definition) (*topologies.Topology, []topologies.Fault, error) {
@@ -171,8 +172,8 @@ func (d *Deployments) read(def Definition) (*topologies.Topology, []topologies.F
 	if t == nil || !def.Lenient && topologies.Failed(faults, def.Agent) {
 		return nil, faults, &ConfigError{Faults: faults}
 	}
-	if len(t.Agents) == 0 {
-		return nil, faults, &ConfigError{Faults: faults, Why: "the definition leaves no agent to run"}
+	if len(t.Agents)+len(t.Topics) == 0 {
+		return nil, faults, &ConfigError{Faults: faults, Why: "the definition leaves no agent to run and no topic to make"}
 	}
 	if def.Name != "" {
 		t.Name = def.Name
@@ -193,6 +194,11 @@ func (d *Deployments) free(t *topologies.Topology) error {
 		for _, a := range t.Agents {
 			if slices.Contains(other.Agents, a.Name) {
 				return &ConfigError{Why: fmt.Sprintf("agent %q already runs, deployed by %q; undeploy that first", a.Name, other.Name)}
+			}
+		}
+		for _, topic := range t.Topics {
+			if slices.Contains(other.Topics, topic.Name) {
+				return &ConfigError{Why: fmt.Sprintf("topic %q is in topology %q; undeploy that first, the topic stays", topic.Name, other.Name)}
 			}
 		}
 	}
@@ -234,6 +240,9 @@ func (d *Deployments) deploy(ctx context.Context, def Definition, how How) (topo
 	r.Files = def.Paths
 	for _, a := range t.Agents {
 		r.Agents = append(r.Agents, a.Name)
+	}
+	for _, topic := range t.Topics {
+		r.Topics = append(r.Topics, topic.Name)
 	}
 	d.mu.Lock()
 	d.running[t.Name] = r

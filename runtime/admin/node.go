@@ -20,6 +20,8 @@ type Node interface {
 	// Deploy makes t the running topology of its name: all of it or nothing,
 	// touching only what differs.
 	Deploy(ctx context.Context, t *topologies.Topology) (topologies.Plan, error)
+	// Plan says what Deploy would do, or why it would not.
+	Plan(t *topologies.Topology) (topologies.Plan, error)
 	// Undeploy stops and forgets the topology called name.
 	Undeploy(ctx context.Context, name string) error
 	// ActorTree is the supervision tree.

@@ -46,6 +46,8 @@ type Kafka struct {
 	ReplicationFactor int64
 	// Clamp lowers replication factors to the nodes there are.
 	Clamp bool
+	// RebalanceDelay is how long an empty group waits for more members.
+	RebalanceDelay time.Duration
 	// OffsetsPartitions and TransactionsPartitions are what the topics of the
 	// coordinators are made with.
 	OffsetsPartitions, TransactionsPartitions int64
@@ -71,6 +73,7 @@ var settings = []setting{
 	{"num-partitions", "4", "partitions of a topic that does not say (1 to 10000)", within(1, 10_000, func(n *Node) *int64 { return &n.Kafka.NumPartitions })},
 	{"default-replication-factor", "1", "replicas of a topic that does not say", within(1, 1000, func(n *Node) *int64 { return &n.Kafka.ReplicationFactor })},
 	{"replication-factor-clamp", "false", "lower a replication factor above the nodes there are, rather than refuse it", truth(func(n *Node) *bool { return &n.Kafka.Clamp })},
+	{"group-initial-rebalance-delay", "0s", "how long an empty consumer group waits for more members; Kafka waits 3s", duration(func(n *Node) *time.Duration { return &n.Kafka.RebalanceDelay })},
 	{"offsets-topic-num-partitions", "8", "partitions that the topic of committed offsets is made with",
 		within(1, 1000, func(n *Node) *int64 { return &n.Kafka.OffsetsPartitions })},
 	{"transaction-state-log-num-partitions", "8", "partitions that the topic of transactions is made with",

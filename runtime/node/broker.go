@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/actors/broker"
 	"github.com/sluicehq/sluice/actors/controller"
+	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/kafka"
@@ -61,9 +62,12 @@ func (n *Node) brokerSettings() broker.Settings {
 		Settings:          controller.Settings{NumPartitions: int32(max(k.NumPartitions, 1)), Factor: int16(max(k.ReplicationFactor, 1)), Clamp: k.Clamp},
 		OffsetsPartitions: int32(max(k.OffsetsPartitions, 1)), TransactionsPartitions: int32(max(k.TransactionsPartitions, 1)),
 	}
+	s.Groups = group.Defaults()
+	s.Groups.InitialRebalanceDelay = k.RebalanceDelay
 	node := strconv.Itoa(int(s.Node))
 	s.Configs = map[string]string{
 		"broker.id": node, "node.id": node, "broker.rack": k.Rack, "log.dirs": n.opt.Config.Dir,
+		"group.initial.rebalance.delay.ms":     strconv.FormatInt(k.RebalanceDelay.Milliseconds(), 10),
 		"auto.create.topics.enable":            strconv.FormatBool(k.AutoCreateTopics),
 		"num.partitions":                       strconv.Itoa(int(s.NumPartitions)),
 		"default.replication.factor":           strconv.Itoa(int(s.Factor)),

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -12,8 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/config"
 	"github.com/sluicehq/sluice/runtime/node"
+	"github.com/sluicehq/sluice/topologies"
+	"github.com/sluicehq/sluice/topologies/flume"
+	"github.com/sluicehq/sluice/topologies/load"
 )
 
 // withKafka starts a node with Kafka's port in dir.
@@ -183,5 +188,71 @@ func BenchmarkStartWithKafka(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// topicFile reads a topology in YAML.
+func topicFile(t *testing.T, text string) *topologies.Topology {
+	t.Helper()
+	top, faults, err := load.Read([]flume.File{{Name: "shop.yaml", Data: []byte("version: 1\n" + text)}}, load.Options{})
+	if err != nil || topologies.Failed(faults, "") {
+		t.Fatal(faults, err)
+	}
+	return top
+}
+
+func TestTopicsOfATopologyAreMadeAndChangedAndNeverShrunk(t *testing.T) {
+	n := withKafka(t, t.TempDir())
+	defer stop(t, n)
+	deploy := func(text string) (string, error) {
+		plan, err := n.Deploy(soon(t), topicFile(t, text))
+		return plan.String(), err
+	}
+	if plan, err := deploy("topics: {orders: {partitions: 3, configs: {retention.ms: 1000, cleanup.policy: [compact, delete]}}, plain: }"); err != nil || plan != "+2 ~0 -0 =0" {
+		t.Fatal(plan, err)
+	}
+	image := n.Broker().Controller().Image
+	orders, _ := image().Topic("orders")
+	plain, _ := image().Topic("plain")
+	if len(orders.Partitions) != 3 || orders.Configs["retention.ms"] != "1000" || orders.Configs["cleanup.policy"] != "compact,delete" || len(plain.Partitions) != 4 {
+		t.Fatalf("orders is %+v, plain is %+v", orders, plain)
+	}
+	// What somebody sets by hand stays; what the file had and has no more goes.
+	value := "5"
+	if _, err := kadm.NewClient(client(t, n)).AlterTopicConfigs(soon(t), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "segment.ms", Value: &value}}, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	const second = "topics: {orders: {partitions: 5, configs: {cleanup.policy: delete}}}"
+	p, err := n.Plan(topicFile(t, second))
+	if err != nil || len(p.Changes) != 2 || p.Changes[0].Why != "3 partitions become 5, cleanup.policy changes, retention.ms changes" {
+		t.Fatalf("plan %+v, %v", p, err)
+	}
+	if plan, err := deploy(second); err != nil || plan != "+0 ~1 -0 =1" {
+		t.Fatal(plan, err)
+	}
+	orders, _ = image().Topic("orders")
+	if _, still := orders.Configs["retention.ms"]; still || len(orders.Partitions) != 5 || orders.Configs["cleanup.policy"] != "delete" || orders.Configs["segment.ms"] != "5" {
+		t.Errorf("orders is %+v", orders)
+	}
+	if _, there := image().Topic("plain"); !there {
+		t.Error("a topic that was left out is gone, with its records")
+	}
+	for text, want := range map[string]string{
+		"topics: {orders: {partitions: 2}, third: }": "shop.yaml:2:31: topic orders has 5 partitions, and 2 would be fewer: the records of the others would be lost",
+		"topics: {orders: {replicas: 2}, third: }":   "topic orders has 1 replicas",
+		"topics: {second: {replicas: 2}, third: }":   "a replication factor of 2 needs as many brokers",
+		"topics: {or.ders: , or_ders: , third: }":    "differ in '.' and '_' only",
+	} {
+		if _, err := deploy(text); !errors.Is(err, admin.ErrBadConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if _, made := image().Topic("third"); made {
+		t.Error("of a topology that was refused a topic was made")
+	}
+	stopped := withKafka(t, t.TempDir(), func(c *config.Node) { c.Kafka.Listen = "" })
+	defer stop(t, stopped)
+	if _, err := stopped.Deploy(soon(t), topicFile(t, second)); !errors.Is(err, admin.ErrBadConfig) || !strings.Contains(err.Error(), "--kafka") {
+		t.Errorf("topics on a node that serves none: %v", err)
 	}
 }

@@ -134,7 +134,13 @@ func (n *Node) Deploy(ctx context.Context, t *topologies.Topology) (topologies.P
 	if draining {
 		return topologies.Plan{}, admin.ErrDraining
 	}
-	plan := topologies.Diff(old, t)
+	plan, err := n.plan(old, t)
+	if err != nil {
+		return topologies.Plan{}, err
+	}
+	if err := n.makeTopics(ctx, old, t); err != nil {
+		return topologies.Plan{}, err
+	}
 	if err := n.change(ctx, t.Name, old, t); err != nil {
 		if back := n.change(context.WithoutCancel(ctx), t.Name, t, old); back != nil {
 			n.opt.Log.Error("the topology before could not be restored", "topology", t.Name, "err", back)

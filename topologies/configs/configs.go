@@ -47,8 +47,16 @@ type Config struct {
 	// Only is the one value that can be had here, and Why the reason: the config
 	// is known so that tools which always name it work on.
 	Only, Why string
+	// Form is what a value must look like, and what to say where it does not.
+	Form *Form
 	// Passive configs are kept and shown, and change nothing here. Doc says why.
 	Passive bool
+}
+
+// Form is what a value that is no member of a list looks like.
+type Form struct {
+	Fits func(value string) bool
+	Want string
 }
 
 // Synonym is a config of brokers that means the same as one of topics, in
@@ -198,6 +206,9 @@ func (c *Config) check(value, shown string) error {
 	case List:
 		return c.checkList(value, shown)
 	case String:
+		if c.Form != nil && !c.Form.Fits(value) {
+			return fmt.Errorf("%s is %s, not %q", c.Name, c.Form.Want, shown)
+		}
 		if len(c.Values) > 0 && !slices.Contains(c.Values, value) {
 			return fmt.Errorf("%s is one of %s, not %q", c.Name, strings.Join(c.Values, ", "), shown)
 		}

@@ -1,6 +1,10 @@
 package configs
 
-import "math"
+import (
+	"math"
+	"strings"
+	"time"
+)
 
 const (
 	longMax = "9223372036854775807"
@@ -25,7 +29,7 @@ var Topic = Table{
 		Doc: "How long a compacted topic keeps the mark of a deleted key.", Synonyms: from("log.cleaner.delete.retention.ms")},
 	{Name: "file.delete.delay.ms", Type: Long, Default: "60000", Max: math.MaxInt64, Passive: true,
 		Doc: "Files are deleted when nobody reads them any more, not after a time.", Synonyms: from("log.segment.delete.delay.ms")},
-	{Name: "flush", Type: String,
+	{Name: "flush", Type: String, Form: &Form{flushPolicy, "always, os or interval:D such as interval:10ms"},
 		Doc: "When a batch is acknowledged: always (it is on disk), interval:D or os (sooner; a power cut may take the newest). Empty: as the node has it. Kafka has no such config."},
 	{Name: "flush.messages", Type: Long, Default: longMax, Min: 1, Max: math.MaxInt64, Passive: true,
 		Doc: "After how many records Kafka syncs. What is acknowledged here is on disk already, unless flush says otherwise.", Synonyms: from("log.flush.interval.messages")},
@@ -82,6 +86,16 @@ var Topic = Table{
 		Synonyms: []Synonym{{Name: "log.roll.ms"}, {"log.roll.hours", 3_600_000}}},
 	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Only: "false", Why: "a replica that lacks acknowledged records is never made leader",
 		Doc: "Whether a replica that lacks acknowledged records may lead. It may not.", Synonyms: from("unclean.leader.election.enable")},
+}
+
+// flushPolicy says whether a value is a policy of the store; none is the node's.
+func flushPolicy(value string) bool {
+	text, interval := strings.CutPrefix(value, "interval:")
+	if !interval {
+		return value == "" || value == "always" || value == "os"
+	}
+	d, err := time.ParseDuration(text)
+	return err == nil && d > 0
 }
 
 func from(names ...string) []Synonym {

@@ -43,15 +43,19 @@ func Schema() []byte {
 			"sinkgroups": object{"type": "object", "propertyNames": name, "additionalProperties": object{"$ref": "#/$defs/group"}},
 		},
 	}
+	defs["topic"] = topicSchema()
 	root := object{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
 		"title":   "A topology of sluice",
-		"type":    "object", "additionalProperties": false, "required": []string{"version", "agents"},
+		"type":    "object", "additionalProperties": false, "required": []string{"version"},
+		"anyOf": []any{object{"required": []string{"agents"}}, object{"required": []string{"topics"}}},
 		"properties": object{
 			"version": object{"const": 1, "description": "The version of this form of file."},
 			"name":    object{"type": "string", "pattern": name["pattern"], "description": "The topology's name; without it the file's."},
 			"compat":  object{"const": "flume", "description": "Keeps Flume's defects too."},
 			"agents":  object{"type": "object", "propertyNames": name, "additionalProperties": object{"$ref": "#/$defs/agent"}},
+			"topics": object{"type": "object", "propertyNames": object{"pattern": `^[a-zA-Z0-9._-]{1,249}$`},
+				"additionalProperties": object{"$ref": "#/$defs/topic"}, "description": "Topics of the cluster, by name."},
 		},
 		"$defs": defs,
 	}

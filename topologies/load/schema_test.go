@@ -84,7 +84,13 @@ func TestTheSchemaRefusesWhatTheReaderRefuses(t *testing.T) {
 		{"type: failover", "type: failove"},
 		{"maxpenalty", "maxpenlty"},
 		{"      r1:", "      r.1:"},
-		{"name: shop", "topics: {}"},
+		{"name: shop", "topics: {a/b: {partitions: 1}}"},
+		{"name: shop", "topics: {orders: {partitions: 0}}"},
+		{"name: shop", "topics: {orders: {partition: 6}}"},
+		{"name: shop", "topics: {orders: {scale: wild}}"},
+		{"name: shop", "topics: {orders: {configs: {retention.m: 1}}}"},
+		{"name: shop", "topics: {orders: {configs: {retention.ms: 1d}}}"},
+		{"name: shop", "topics: {orders: {configs: {message.timestamp.type: never}}}"},
 	} {
 		text := strings.Replace(base, c.old, c.new, 1)
 		if text == base && c.old != "maxpenalty" {

@@ -140,9 +140,9 @@ func (r *yamlReader) document(f flume.File) {
 		case "agents":
 			r.agents(value)
 		case "topics":
-			r.fault("SL0150", key, "this version of sluice has no topics yet").Hint = "remove them; agents run without"
+			r.topics(value)
 		default:
-			r.unknown(key, "the file", "version", "name", "compat", "agents")
+			r.unknown(key, "the file", "version", "name", "compat", "agents", "topics")
 		}
 	})
 	if root.Kind == yaml.MappingNode && !version {
