@@ -3,9 +3,13 @@ package partition_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/persistence"
@@ -103,4 +107,61 @@ func BenchmarkRead(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkThousand starts a thousand partitions, leaves them idle for a while
+// and starts them again: time of both, memory each, processor time while idle.
+func BenchmarkThousand(b *testing.B) {
+	const partitions = 1000
+	for b.Loop() {
+		n := newNode(b, b.TempDir())
+		before := memory()
+		begin := time.Now()
+		startAll(b, n, partitions)
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms/create")
+		b.ReportMetric(float64(memory()-before)/partitions, "B/partition")
+		used, idle := processorTime(), time.Now()
+		<-time.After(2 * time.Second)
+		b.ReportMetric(100*float64(processorTime()-used)/float64(time.Since(idle)), "%core-idle")
+		begin = time.Now()
+		n.close()
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms/close")
+		begin = time.Now()
+		n.open()
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms/open")
+		begin = time.Now()
+		startAll(b, n, partitions)
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms/start")
+		n.close()
+	}
+}
+
+func startAll(b *testing.B, n *node, partitions int) {
+	b.Helper()
+	var refs []partition.Ref
+	for i := range partitions {
+		refs = append(refs, n.begin(partition.ID{Topic: "bench", Index: int32(i)}, func(e *partition.Env) { e.TendEvery = 0 }))
+	}
+	for _, r := range refs {
+		if err := r.AwaitStart(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// memory is what the heap and the stacks hold.
+func memory() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+func processorTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
