@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,7 @@ func newEOS(t *testing.T, f eosFault, seed uint64) *eos {
 	if !f.proxied {
 		e.node = newKafkaNode(t)
 		e.clients = e.node.addr
-		close(e.done)
+		go e.disturb()
 		return e
 	}
 	var node atomic.Pointer[kafkaNode]
@@ -55,7 +56,7 @@ func newEOS(t *testing.T, f eosFault, seed uint64) *eos {
 	return e
 }
 
-// ended is called when an EndTxn was answered.
+// ended is called when a transaction has ended.
 func (e *eos) ended() {
 	every := max(e.fault.killNode, e.fault.killActor)
 	if n := e.ends.Add(1); every > 0 && n%int64(every) == 0 {
@@ -79,36 +80,50 @@ func (e *eos) disturb() {
 			e.node.kill()
 			e.node.start()
 		} else {
-			e.killCoordinator()
+			e.killCoordinators()
 		}
 		e.kills++
 	}
 }
 
-// killCoordinator kills the actors that coordinate transactions.
-func (e *eos) killCoordinator() {
+// killCoordinators ends the actors that coordinate transactions, which start
+// anew: one is killed and has to wait for it, the others do at once. Each is
+// killed once only: an actor that fails again and again is given up in the end.
+func (e *eos) killCoordinators() {
+	var paths []string
 	for path := range parts(e.t, e.node.data()) {
 		if strings.Contains(path, "/txn/") {
-			if _, errs, code := call(e.t, "actor", "kill", path, "--server", e.node.data()); code != 0 {
-				e.t.Errorf("actor kill %s: exit code %d: %s", path, code, errs)
-			}
+			paths = append(paths, path)
 		}
+	}
+	slices.Sort(paths)
+	for i, path := range paths {
+		verb := "restart"
+		if i == e.kills {
+			verb = "kill"
+		}
+		if _, errs, code := call(e.t, "actor", verb, path, "--server", e.node.data()); code != 0 {
+			e.t.Errorf("actor %s %s: exit code %d: %s", verb, path, code, errs)
+		}
+	}
+	if len(paths) == 0 {
+		e.t.Error("no coordinator was found to kill")
 	}
 }
 
 // calm ends the faults, when everything that was held back has been sent.
 func (e *eos) calm() {
+	close(e.quit)
+	<-e.done
 	if e.proxy != nil {
-		close(e.quit)
 		e.proxy.Late()
 	}
-	<-e.done
 }
 
 // faults says what was done.
 func (e *eos) faults() string {
 	if e.proxy == nil {
-		return "no faults"
+		return fmt.Sprintf("%d kills", e.kills)
 	}
 	p := e.proxy
 	return fmt.Sprintf("%d kills, %d requests repeated, %d held back, %d answers swallowed, %d late ones answered",

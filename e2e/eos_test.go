@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
+
 	"github.com/sluicehq/sluice/e2e/check"
 )
 
@@ -37,16 +40,21 @@ type eosFault struct {
 	// killNode: the node is killed -9 when one EndTxn in so many is answered:
 	// its decision is on disk, its markers may not be.
 	killNode int
-	// killActor: likewise the coordinators, one after the other.
+	// killActor: likewise the coordinators.
 	killActor int
-	share     int // of the transactions, in percent
+	// plain: clients as they were before every transaction had its own epoch.
+	plain bool
+	share int // of the transactions, in percent
 }
 
+// A plain client has nothing that tells a late request from one in time, so
+// nothing is late where there are any.
 var eosFaults = []eosFault{
-	{name: "quiet", share: 20},
+	{name: "quiet", share: 10},
 	{name: "proxy", proxied: true, share: 40},
 	{name: "actors", proxied: true, killActor: 40, share: 20},
-	{name: "node", proxied: true, killNode: 150, share: 20},
+	{name: "node", proxied: true, killNode: 60, share: 20},
+	{name: "plain", plain: true, killNode: 60, share: 10},
 }
 
 // Of each transaction everything is visible or nothing, whatever is done to the
@@ -61,6 +69,12 @@ func TestTransactionsAreWholeUnderFaults(t *testing.T) {
 			w := check.Workload{
 				Seeds: []string{e.clients}, Topic: "eos", Partitions: 5, Writers: 6, Transactions: n,
 				RecordsMax: 6, Abort: 0.25, Timeout: 20 * time.Second, Seed: rnd.Uint64(),
+			}
+			if !f.proxied {
+				w.Ended = func(int) { e.ended() }
+			}
+			if f.plain {
+				w.Options = append(w.Options, kgo.MaxVersions(kversion.V3_9_0()))
 			}
 			e.node.createTopic(w.Topic, w.Partitions)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(times(5, 8, 240))*time.Minute)
