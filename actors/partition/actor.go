@@ -197,7 +197,7 @@ func (a *Actor) propose(p *pending, now int64) {
 		a.refuse(p, err)
 		return
 	}
-	dup, err := a.checkAndPropose(b, p.Origin, a.next, now)
+	dup, err := a.checkAndPropose(b, p.Origin, p.Guard, a.next, now)
 	switch {
 	case err != nil:
 		a.refuse(p, err)

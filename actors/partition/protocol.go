@@ -80,6 +80,9 @@ type Append struct {
 	LeaderEpoch int32
 	// MarkerCoordinatorEpoch must be that in the marker; -1: it is not compared.
 	MarkerCoordinatorEpoch int32
+	// Guard is what TxnGuard said before the coordinator was asked about the
+	// transaction of the batch; 0: nobody was, or the epoch tells enough.
+	Guard partitionlog.Guard
 	// Done is called once: when the batch is committed, or with the reason why
 	// it was not appended. It must not block.
 	Done func(Appended)

@@ -200,6 +200,14 @@ func (r Ref) OngoingTxn(producer int64, epoch int16) bool {
 	return r.p.state.Ongoing(producer, epoch)
 }
 
+// TxnGuard is taken before the coordinator is asked about a batch of a producer
+// that keeps its epoch; see partitionlog.
+func (r Ref) TxnGuard(producer int64) partitionlog.Guard {
+	r.p.stateMu.RLock()
+	defer r.p.stateMu.RUnlock()
+	return r.p.state.Guard(producer)
+}
+
 // DeleteRecords gives back what lies below to; partitionlog.HighWatermark is
 // all there is. done is told where the log begins then, when that is on disk.
 func (r Ref) DeleteRecords(to record.Offset, done func(low record.Offset, err error)) {

@@ -16,10 +16,10 @@ const none = record.Offset(-2)
 
 // checkAndPropose checks b, and takes note of it at base when it is new. dup is
 // where its repeat lies, -1 where that is not known any more.
-func (p *part) checkAndPropose(b record.Batch, o Origin, base record.Offset, now int64) (dup record.Offset, err error) {
+func (p *part) checkAndPropose(b record.Batch, o Origin, g partitionlog.Guard, base record.Offset, now int64) (dup record.Offset, err error) {
 	p.stateMu.Lock()
 	defer p.stateMu.Unlock()
-	found, err := p.state.Check(b, o)
+	found, err := p.state.Check(b, o, g)
 	switch {
 	case err != nil:
 		return none, err

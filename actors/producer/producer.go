@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/txn"
+	"github.com/sluicehq/sluice/persistence/partitionlog"
 	"github.com/sluicehq/sluice/persistence/record"
 )
 
@@ -28,6 +29,8 @@ type Write struct {
 	LeaderEpoch int32 // that the caller knows, or -1
 	// Done is called once, from any goroutine, and must not block.
 	Done func(partition.Appended)
+
+	guard partitionlog.Guard // of a client that keeps its epoch
 }
 
 // Transaction says in which transaction batches are.
@@ -53,6 +56,9 @@ func (e Env) Append(writes []Write, t *Transaction) {
 	for i := range writes {
 		w := &writes[i]
 		ref, err := e.Partition(w.ID)
+		if b := record.Batch(w.Batch); err == nil && b.Transactional() && w.Origin == partition.Client && t != nil && !t.Add {
+			w.guard = ref.TxnGuard(b.ProducerID())
+		}
 		switch b := record.Batch(w.Batch); {
 		case err != nil:
 			w.fail(err)
@@ -72,7 +78,7 @@ func (e Env) Append(writes []Write, t *Transaction) {
 }
 
 func (w *Write) append(ref partition.Ref) {
-	ref.Append(partition.Append{Batch: w.Batch, Origin: w.Origin, LeaderEpoch: w.LeaderEpoch, MarkerCoordinatorEpoch: -1, Done: w.Done})
+	ref.Append(partition.Append{Batch: w.Batch, Origin: w.Origin, LeaderEpoch: w.LeaderEpoch, MarkerCoordinatorEpoch: -1, Guard: w.guard, Done: w.Done})
 }
 
 func (w *Write) fail(err error) {

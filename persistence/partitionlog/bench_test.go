@@ -13,7 +13,7 @@ func BenchmarkCheckProposeCommit(b *testing.B) {
 			s, batch, base := partitionlog.New(), numbered(f, 10, 0), record.Offset(0)
 			b.ReportAllocs()
 			for b.Loop() {
-				if dup, err := s.Check(batch, partitionlog.Client); dup != nil || err != nil {
+				if dup, err := s.Check(batch, partitionlog.Client, 0); dup != nil || err != nil {
 					b.Fatal(dup, err)
 				}
 				s.Propose(base, batch, 1)

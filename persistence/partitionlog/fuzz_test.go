@@ -58,7 +58,7 @@ func FuzzStateDecode(f *testing.F) {
 		}
 		for _, p := range s.Producers() {
 			batch := numbered(from{id: p.ID, epoch: p.Epoch, seq: 1, txn: true}, 1, 0)
-			if dup, err := s.Check(batch, partitionlog.Client); err == nil && dup == nil {
+			if dup, err := s.Check(batch, partitionlog.Client, 0); err == nil && dup == nil {
 				s.Propose(s.Next(), batch, 0)
 				s.Commit(s.Next(), batch, 0)
 			}

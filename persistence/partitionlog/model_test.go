@@ -144,7 +144,7 @@ func TestTheStateAnswersAsAWalkOverAllBatchesWould(t *testing.T) {
 		now := int64(0)
 		judge := func(b naiveBatch, batch record.Batch, origin partitionlog.Origin) {
 			want := m.check(b)
-			dup, err := s.Check(batch, origin)
+			dup, err := s.Check(batch, origin, 0)
 			got := "ok"
 			switch {
 			case err != nil:

@@ -44,6 +44,7 @@ type producer struct {
 	count            uint8 // of batches
 	coordinatorEpoch int32
 	txnFirst         record.Offset
+	lastMarker       record.Offset // -1: there was none
 	lastTime         int64
 	batches          [remembered]SequenceRange
 
@@ -51,7 +52,7 @@ type producer struct {
 }
 
 func newProducer(id int64, epoch int16) producer {
-	return producer{id: id, epoch: epoch, coordinatorEpoch: -1, txnFirst: -1}
+	return producer{id: id, epoch: epoch, coordinatorEpoch: -1, txnFirst: -1, lastMarker: -1}
 }
 
 func (p *producer) export() Producer {
@@ -95,7 +96,7 @@ func (p *producer) apply(d *digest) {
 	}
 	p.lastTime = d.now
 	if d.control {
-		p.txnFirst = -1
+		p.txnFirst, p.lastMarker = -1, d.base
 		p.coordinatorEpoch = max(p.coordinatorEpoch, d.marker.CoordinatorEpoch)
 		return
 	}
@@ -106,6 +107,10 @@ func (p *producer) apply(d *digest) {
 		p.txnFirst = d.base
 	}
 }
+
+const guardNever Guard = 1
+
+func (p *producer) guard() Guard { return guardNever + 1 + Guard(p.lastMarker) }
 
 // addSeq counts on from seq; behind the greatest number comes 0.
 func addSeq(seq, n int32) int32 {

@@ -86,6 +86,7 @@ type world struct {
 	log        memoryLog
 	epoch      int32
 	pending    []record.Batch // proposed
+	guard      partitionlog.Guard
 	compaction partitionlog.Compaction
 	dirty      record.Offset
 }
@@ -134,6 +135,14 @@ func (w *world) do(words []string) error {
 		epoch, end := w.state.EpochEnd(int32(asked), w.log.next)
 		w.say("epoch %d ends at %d", epoch, end)
 		return err
+	case "guard": // for all batches from now on; "none" ends it
+		f, err := producerOf(args[0])
+		w.guard = 0
+		if args[0] != "none" {
+			w.guard = w.state.Guard(f.id)
+			return err
+		}
+		return nil
 	case "ongoing":
 		f, err := producerOf(args[0])
 		w.say("%t", w.state.Ongoing(f.id, f.epoch))
@@ -247,7 +256,7 @@ func (w *world) records(args []string) error {
 }
 
 func (w *world) propose(b record.Batch, o partitionlog.Origin) {
-	dup, err := w.state.Check(b, o)
+	dup, err := w.state.Check(b, o, w.guard)
 	switch {
 	case err != nil:
 		w.say("refused: %v", err)

@@ -58,7 +58,7 @@ func (s *State) Append(b []byte) []byte {
 }
 
 func (p *producer) append(b []byte) []byte {
-	for _, v := range [...]int64{p.id, int64(p.epoch), int64(p.coordinatorEpoch), int64(p.txnFirst), p.lastTime} {
+	for _, v := range [...]int64{p.id, int64(p.epoch), int64(p.coordinatorEpoch), int64(p.txnFirst), int64(p.lastMarker), p.lastTime} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = append(b, p.count)
@@ -163,6 +163,7 @@ func (r *reader) producer() *producer {
 		epoch:            int16(r.within(0, 1<<15-1)),
 		coordinatorEpoch: int32(r.within(-1, 1<<31-1)),
 		txnFirst:         record.Offset(r.within(-1, 1<<62)),
+		lastMarker:       record.Offset(r.within(-1, 1<<62)),
 		lastTime:         r.within(-1<<63, 1<<63-1),
 	}
 	count := r.byte()

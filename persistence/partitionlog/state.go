@@ -30,6 +30,10 @@ const (
 	Sink
 )
 
+// Guard is a moment between two transactions of a producer in a partition; 0 is
+// none. See State.Guard.
+type Guard int64
+
 // State is what one partition knows beside its batches. It belongs to one
 // goroutine.
 type State struct {
@@ -76,7 +80,11 @@ func (s *State) newest(id int64) *producer {
 // or on its way, and dup says where; it is valid until the next call, and its
 // Base is -1 where that is not known any more. The leader that answers a
 // duplicate which is on its way waits until Base is committed.
-func (s *State) Check(b record.Batch, o Origin) (dup *SequenceRange, err error) {
+//
+// A batch with a guard is refused when a transaction of its producer has ended
+// since: whoever asked the coordinator then, and was told that the partition is
+// part of the transaction, was told of one that is over.
+func (s *State) Check(b record.Batch, o Origin, g Guard) (dup *SequenceRange, err error) {
 	id, epoch := b.ProducerID(), b.ProducerEpoch()
 	switch {
 	case b.Control():
@@ -92,6 +100,9 @@ func (s *State) Check(b record.Batch, o Origin) (dup *SequenceRange, err error) 
 	}
 	p := s.newest(id)
 	if p == nil {
+		if g != 0 && g != guardNever {
+			return nil, fmt.Errorf("%w: nothing is known of producer %d any more", ErrTxnState, id)
+		}
 		return nil, s.checkUnknown(b, o)
 	}
 	if epoch < p.epoch {
@@ -103,6 +114,8 @@ func (s *State) Check(b record.Batch, o Origin) (dup *SequenceRange, err error) 
 		}
 	}
 	switch {
+	case g != 0 && g != p.guard():
+		return nil, fmt.Errorf("%w: the one that producer %d was found in has ended at %d", ErrTxnState, id, p.lastMarker)
 	case p.txnFirst < 0: // a transactional batch begins one
 	case !b.Transactional():
 		return nil, fmt.Errorf("%w: producer %d has one open since offset %d", ErrTxnState, id, p.txnFirst)
@@ -291,6 +304,18 @@ func (s *State) LastStable(hw record.Offset) record.Offset {
 func (s *State) Ongoing(id int64, epoch int16) bool {
 	p := s.newest(id)
 	return p != nil && p.txnFirst >= 0 && p.epoch == epoch
+}
+
+// Guard is now. A client of the old protocol keeps its epoch from one
+// transaction to the next, so its epoch does not tell a delayed batch from one
+// that belongs to the transaction. Take the guard before the coordinator is
+// asked, and hand the batch over with it. Producers of version 2 need none: each
+// of their transactions has its epoch.
+func (s *State) Guard(id int64) Guard {
+	if p := s.newest(id); p != nil {
+		return p.guard()
+	}
+	return guardNever
 }
 
 // Producers are the committed producers, by their ids.
