@@ -197,5 +197,17 @@ func (b *Broker) rebuild() {
 	b.follow.start(b)
 }
 
-// Stop lets nothing more be started. The partitions end with the node's actors.
-func (b *Broker) Stop() { b.follow.stop() }
+// stopMax bounds how long the parts may take to end.
+const stopMax = 30 * time.Second
+
+// Stop ends the partitions and coordinators, and returns when they have ended:
+// the store may be closed then.
+func (b *Broker) Stop() {
+	b.follow.stop()
+	b.under.system.Root.Stop(b.under.broker)
+	ctx, cancel := context.WithTimeout(context.Background(), stopMax)
+	defer cancel()
+	if err := b.env.Tree.AwaitGone(ctx, b.under.broker.Id); err != nil {
+		b.env.Log.Error("the broker has not ended", "err", err)
+	}
+}

@@ -228,7 +228,7 @@ func TestLogsOfTopicsThatAreGoneAreDeletedAtTheNextStart(t *testing.T) {
 	create(t, one, newTopic("orders", 1))
 	write(t, one, "orders", 0, "a")
 	topic, _ := one.Controller().Image().Topic("orders")
-	one.Broker.Stop() // it follows no more
+	one.StopFollowing()
 	remove(t, one, "orders")
 	one.stop()
 

@@ -200,8 +200,8 @@ func TestWhatIsNoRequestEndsTheConnection(t *testing.T) {
 			}
 		})
 	}
-	if f := s.Figures(); f.MemoryFree != s.limits.Memory {
-		t.Errorf("%d bytes are still charged", s.limits.Memory-f.MemoryFree)
+	if !s.memory.take(s.limits.Memory, nil, time.Minute) {
+		t.Errorf("%d bytes are still charged", s.limits.Memory-s.memory.left())
 	}
 }
 
@@ -311,8 +311,8 @@ func TestAHandlerThatPanicsCostsItsConnectionOnly(t *testing.T) {
 		if got, _ := other.answer(); got != 2 {
 			t.Fatalf("got the answer to %d", got)
 		}
-		if f := s.Figures(); f.MemoryFree != s.limits.Memory || f.Panics != 1 {
-			t.Errorf("%d bytes are still charged, %d panics are counted", s.limits.Memory-f.MemoryFree, f.Panics)
+		if n := s.Figures().Panics; n != 1 || !s.memory.take(s.limits.Memory, nil, time.Minute) {
+			t.Errorf("%d panics are counted, %d bytes are still charged", n, s.limits.Memory-s.memory.left())
 		}
 	}
 }
