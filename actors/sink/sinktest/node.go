@@ -150,6 +150,14 @@ func (n *node) keep(p *process, state sink.State) error {
 	return errStopped
 }
 
+// stopBefore lets the process end at the given step; at none when it is 0. What
+// an earlier process has left running may still pass steps.
+func (n *node) stopBefore(step int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stopAt = step
+}
+
 // pass is a step at which the process may end, and says whether it lives. Under
 // mu.
 func (n *node) pass(p *process) bool {

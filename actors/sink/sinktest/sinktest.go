@@ -160,7 +160,7 @@ func crashEverywhere(t *testing.T, target Target) {
 	for stopAt := 1; ; stopAt++ {
 		n.random = rand.New(rand.NewPCG(seed, 0))
 		n.add(60)
-		n.stopAt = stopAt
+		n.stopBefore(stopAt)
 		n.open()
 		for !n.done() && !n.ended() {
 			n.step()
@@ -171,7 +171,7 @@ func crashEverywhere(t *testing.T, target Target) {
 			return
 		}
 		n.crash()
-		n.stopAt = 0
+		n.stopBefore(0)
 		n.open()
 		for !n.done() {
 			n.step()
