@@ -55,10 +55,9 @@ type Env struct {
 // Broker starts the parts of a node's broker and stops them. Its methods are
 // for all goroutines; those with a context block.
 type Broker struct {
-	env      Env
-	under    spawner
-	metadata partition.Ref
-	control  controller.Ref
+	env     Env
+	under   spawner
+	control atomic.Pointer[controller.Ref]
 
 	// topics are the partitions that run, by topic; never changed in place.
 	topics atomic.Pointer[map[string]*running]
@@ -113,34 +112,36 @@ func Start(ctx context.Context, env Env) (*Broker, error) {
 }
 
 // startMetadata starts the partition of the metadata and the controller on it.
-func (b *Broker) startMetadata(ctx context.Context) (err error) {
+func (b *Broker) startMetadata(ctx context.Context) error {
 	config := partition.Defaults()
 	config.Retention.Bytes, config.Retention.Age = -1, partition.Unlimited // snapshots cut it
-	b.metadata, err = partition.Start(b.under, partition.Env{
+	metadata, err := partition.Start(b.under, partition.Env{
 		Store: b.env.Store, Tree: b.env.Tree, Log: b.env.Log, Node: uint64(b.env.Settings.Node),
 		ID: metadataID, TopicID: metadataTopicID, Config: config,
 	})
 	if err != nil {
 		return err
 	}
-	if err := b.metadata.AwaitStart(ctx); err != nil {
+	if err := metadata.AwaitStart(ctx); err != nil {
 		return err
 	}
-	b.control, err = controller.Spawn(b.under, controller.Env{
-		Tree: b.env.Tree, Log: b.env.Log, Metadata: metadataLog{b.metadata}, Node: b.env.Settings.Node, Settings: b.env.Settings.Settings,
+	control, err := controller.Spawn(b.under, controller.Env{
+		Tree: b.env.Tree, Log: b.env.Log, Metadata: metadataLog{metadata}, Node: b.env.Settings.Node, Settings: b.env.Settings.Settings,
+		Before: b.Controller(),
 	})
 	if err != nil {
 		return err
 	}
+	b.control.Store(&control)
 	// The first answer comes when the log is read. Where clients reach the node
 	// is told later, by Register; what it was before stays until then.
-	return b.control.RegisterBroker(ctx, controller.Broker{Node: b.env.Settings.Node, Rack: b.env.Settings.Rack})
+	return b.Controller().RegisterBroker(ctx, controller.Broker{Node: b.env.Settings.Node, Rack: b.env.Settings.Rack})
 }
 
 // Register tells the cluster how clients reach this node.
 func (b *Broker) Register(ctx context.Context, host string, port int32) error {
 	s := b.env.Settings
-	return b.control.RegisterBroker(ctx, controller.Broker{Node: s.Node, Host: host, Port: port, Rack: s.Rack})
+	return b.Controller().RegisterBroker(ctx, controller.Broker{Node: s.Node, Host: host, Port: port, Rack: s.Rack})
 }
 
 // Node is the number of this node.
@@ -160,7 +161,12 @@ func (b *Broker) FreeBytes() int64 {
 }
 
 // Controller is who changes the metadata.
-func (b *Broker) Controller() controller.Ref { return b.control }
+func (b *Broker) Controller() controller.Ref {
+	if c := b.control.Load(); c != nil {
+		return *c
+	}
+	return controller.Ref{}
+}
 
 // Partition finds a partition of this node. It takes no lock.
 func (b *Broker) Partition(id partition.ID) (partition.Ref, error) {

@@ -288,6 +288,8 @@ func TestABrokerThatFailsStartsAllItsPartsAnew(t *testing.T) {
 	create(t, n, newTopic("orders", 2))
 	write(t, n, "orders", 1, "a")
 	was, _ := n.Partition(partition.ID{Topic: "orders", Index: 1})
+	seen := make(chan int, 100)
+	defer n.Controller().Watch(func(i *controller.Image) { seen <- len(i.Topics()) })()
 	if err := n.tree.Kill("broker", "for the test"); err != nil {
 		t.Fatal(err)
 	}
@@ -303,6 +305,12 @@ func TestABrokerThatFailsStartsAllItsPartsAnew(t *testing.T) {
 	}
 	if got := read(t, n, "orders", 1); got != "a" {
 		t.Errorf("it came back with %q", got)
+	}
+	create(t, n, newTopic("more", 1))
+	for topics := range seen { // who watched before watches on
+		if topics == 2 {
+			break
+		}
 	}
 }
 

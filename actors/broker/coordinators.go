@@ -65,18 +65,18 @@ const makeMax = 30 * time.Second
 
 // make makes the topic, in a goroutine of its own; nobody waits for it.
 func (c *coordinators[R]) make() {
-	if _, there := c.b.control.Image().Topic(c.topic.Name); there || !c.making.CompareAndSwap(false, true) {
+	if _, there := c.b.Controller().Image().Topic(c.topic.Name); there || !c.making.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
 		defer c.making.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), makeMax)
 		defer cancel()
-		results, err := c.b.control.CreateTopics(ctx, []controller.NewTopic{c.topic}, false)
+		results, err := c.b.Controller().CreateTopics(ctx, []controller.NewTopic{c.topic}, false)
 		if err == nil && results[0].Err != nil {
 			err = results[0].Err
 		}
-		if _, there := c.b.control.Image().Topic(c.topic.Name); err != nil && !there {
+		if _, there := c.b.Controller().Image().Topic(c.topic.Name); err != nil && !there {
 			c.b.env.Log.Error("internal topic not made", "topic", c.topic.Name, "err", err)
 		}
 	}()

@@ -37,7 +37,11 @@ type follower struct {
 func (f *follower) start(b *Broker) {
 	ctx, end := context.WithCancel(context.Background())
 	f.b, f.wake, f.end, f.ended = b, make(chan struct{}, 1), end, make(chan struct{})
-	f.unwatch = b.control.Watch(f.see)
+	f.mu.Lock()
+	f.applied = -1 // nothing runs yet
+	f.mu.Unlock()
+	f.last = nil
+	f.unwatch = b.Controller().Watch(f.see)
 	go f.run(ctx)
 }
 
@@ -122,7 +126,7 @@ func (f *follower) await(ctx context.Context, epoch record.Offset) error {
 // AwaitTopics returns when the partitions of these topics lead, as far as the
 // metadata of now has them on this node, or ctx ends.
 func (b *Broker) AwaitTopics(ctx context.Context, names ...string) error {
-	if err := b.follow.await(ctx, b.control.Image().Epoch); err != nil {
+	if err := b.follow.await(ctx, b.Controller().Image().Epoch); err != nil {
 		return err
 	}
 	topics := *b.topics.Load()
@@ -146,7 +150,7 @@ func (b *Broker) AwaitTopics(ctx context.Context, names ...string) error {
 // AwaitAll returns when every partition of this node leads, or ctx ends.
 func (b *Broker) AwaitAll(ctx context.Context) error {
 	var names []string
-	for _, t := range b.control.Image().Topics() {
+	for _, t := range b.Controller().Image().Topics() {
 		names = append(names, t.Name)
 	}
 	return b.AwaitTopics(ctx, names...)

@@ -20,7 +20,7 @@ func (b *Broker) Groups() []group.Ref { return b.groups.all() }
 func (b *Broker) startGroups(_ int32, log partition.Ref) (group.Ref, error) {
 	return group.Start(b.under, group.Env{
 		Tree: b.env.Tree, Logger: b.env.Log, Log: log, Config: b.env.Settings.Groups.OrDefaults(),
-		World: func() group.World { return group.OfImage(b.control.Image()) },
+		World: func() group.World { return group.OfImage(b.Controller().Image()) },
 	})
 }
 
@@ -34,12 +34,12 @@ func (b *Broker) Txns() []txn.Ref { return b.txns.all() }
 func (b *Broker) startTxns(_ int32, log partition.Ref) (txn.Ref, error) {
 	return txn.Start(b.under, txn.Env{
 		Tree: b.env.Tree, Logger: b.env.Log, Log: log,
-		Partition: b.Partition, Exists: b.exists, ProducerIDs: b.control.AllocateProducerIDs,
+		Partition: b.Partition, Exists: b.exists, ProducerIDs: b.Controller().AllocateProducerIDs,
 	})
 }
 
 // exists says whether the metadata has a partition.
 func (b *Broker) exists(id partition.ID) bool {
-	t, ok := b.control.Image().Topic(id.Topic)
+	t, ok := b.Controller().Image().Topic(id.Topic)
 	return ok && id.Index >= 0 && int(id.Index) < len(t.Partitions)
 }

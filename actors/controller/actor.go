@@ -33,6 +33,9 @@ type Env struct {
 	Metadata Log
 	Node     int32
 	Settings Settings
+	// Before is the controller whose place this one takes: those who watch that
+	// one see the images of this one.
+	Before Ref
 }
 
 // Actor changes the metadata, one batch at a time: what is asked meanwhile goes
@@ -364,8 +367,11 @@ type Spawner interface {
 
 // Spawn starts the controller.
 func Spawn(under Spawner, env Env) (Ref, error) {
-	s, lives := &shared{}, new(int)
-	s.image.Store(emptyImage())
+	s, lives := env.Before.shared, new(int)
+	if s == nil {
+		s = &shared{}
+		s.image.Store(emptyImage())
+	}
 	props := env.Tree.Props("controller", supervise.Default, func() actor.Actor { return &Actor{env: env, shared: s, lives: lives} })
 	pid, err := under.SpawnNamed(props, "controller")
 	if err != nil {

@@ -84,7 +84,7 @@ func (n *Node) brokerSettings() broker.Settings {
 func (n *Node) listen(ctx context.Context) error {
 	k := n.opt.Config.Kafka
 	n.kafka = kafka.New(kafka.Options{
-		Broker: n.broker, Log: n.opt.Log, AutoCreateTopics: k.AutoCreateTopics, NumPartitions: int32(k.NumPartitions),
+		Broker: n.broker, Log: n.opt.Log, AutoCreateTopics: k.AutoCreateTopics, NumPartitions: -1, // the controller knows
 	})
 	addr, err := n.kafka.Listen(k.Listen)
 	if err != nil {
