@@ -276,3 +276,30 @@ func TestADeletedLogLeavesNothing(t *testing.T) {
 		t.Errorf("after a restart it has entry %d", got.index)
 	}
 }
+
+// A missing key is damage, not absence: also that of an entry without records.
+func TestAMissingEntryOfARaftLogIsFoundAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	r := openRaft(t, s, persistence.Always)
+	r.lead()
+	r.put(small)
+	r.lead()
+	r.put(small)
+	var second persistence.Entry
+	if err := r.l.Recordless(func(e persistence.Entry) error { second = e; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	whole := t.TempDir()
+	copyTree(t, dir, whole)
+	submit(t, s, &persistence.Write{Deletes: [][]byte{r.l.ForgetRecordless(second)}})
+	crashed := t.TempDir()
+	copyTree(t, dir, crashed)
+	closeStore(t, s)
+	closeStore(t, open(t, whole))
+	_, err := tryOpen(t, crashed)
+	var d *persistence.ErrDamaged
+	if !errors.As(err, &d) || d.Doubts[0].Log != "r" {
+		t.Fatalf("opened without entry 3: %v", err)
+	}
+}

@@ -84,6 +84,9 @@ func (a *Actor) start() {
 // the log, the rest is not and never will be.
 func (a *Actor) answerEarlier(next record.Offset) {
 	for i, p := range a.pending {
+		if p == nil {
+			continue // it was being answered when the earlier life ended
+		}
 		a.pending[i] = nil
 		if p.end <= next {
 			a.answer(p, p.base)
@@ -92,6 +95,9 @@ func (a *Actor) answerEarlier(next record.Offset) {
 		}
 	}
 	for i, p := range a.repeats {
+		if p == nil {
+			continue
+		}
 		a.repeats[i] = nil
 		if p.base < next {
 			a.answer(p, p.base)

@@ -3,6 +3,7 @@ package partition_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -164,4 +165,41 @@ func processorTime() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkOpen is the start of a node with a partition of 512 MiB, after a
+// clean stop and after a kill. The store and the partition count alike.
+func BenchmarkOpen(b *testing.B) {
+	for _, size := range []int{4 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			n := newNode(b, b.TempDir())
+			id := partition.ID{Topic: "bench"}
+			lazy := func(e *partition.Env) { e.Config.Flush = persistence.Interval(time.Second) }
+			r := n.start(id, lazy)
+			value := string(bytes.Repeat([]byte("x"), size-100))
+			var all answers
+			for i := range (512 << 20) / size {
+				all.append(r, by(batch(value), 7, 0, int32(i)))
+				if i%64 == 0 {
+					all.wg.Wait()
+				}
+			}
+			all.wg.Wait()
+			<-time.After(2 * time.Second) // a copy is like a kill only while nothing is written
+			killed := &node{t: b, dir: b.TempDir()}
+			if err := os.CopyFS(killed.dir, os.DirFS(n.dir)); err != nil {
+				b.Fatal(err)
+			}
+			n.close()
+			for b.Loop() {
+				for what, n := range map[string]*node{"closed": n, "killed": killed} {
+					begin := time.Now()
+					n.open()
+					n.start(id, lazy)
+					b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms/"+what)
+					n.close()
+				}
+			}
+		})
+	}
 }
