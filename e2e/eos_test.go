@@ -67,7 +67,7 @@ func TestTransactionsAreWholeUnderFaults(t *testing.T) {
 			e := newEOS(t, f, rnd.Uint64())
 			n := total * f.share / 100
 			w := check.Workload{
-				Seeds: []string{e.clients}, Topic: "eos", Partitions: 5, Writers: 6, Transactions: n,
+				Seeds: []string{e.clients}, Topic: "eos", Partitions: 5, Writers: times(6, 6, 16), Transactions: n,
 				RecordsMax: 6, Abort: 0.25, Timeout: 20 * time.Second, Seed: rnd.Uint64(),
 			}
 			if !f.proxied {
@@ -77,7 +77,7 @@ func TestTransactionsAreWholeUnderFaults(t *testing.T) {
 				w.Options = append(w.Options, kgo.MaxVersions(kversion.V3_9_0()))
 			}
 			e.node.createTopic(w.Topic, w.Partitions)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(times(5, 8, 240))*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(times(5, 8, 50))*time.Minute)
 			defer cancel()
 			from := time.Now()
 			h, err := check.Run(ctx, w)

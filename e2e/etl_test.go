@@ -24,7 +24,7 @@ func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 				l := k.killLoop(kills-total, func() time.Duration {
 					return time.Second + time.Duration(rnd.Int64N(int64(3*time.Second)))
 				})
-				v := runSuite(t, k.addr, c.pattern, times(20_000, 50_000, 500_000), time.Duration(times(5, 8, 60))*time.Minute)
+				v := runSuite(t, k.addr, c.pattern, times(20_000, 50_000, 500_000), time.Duration(times(5, 8, 25))*time.Minute)
 				total += l.end()
 				if v.err != nil || len(v.failed) > 0 || len(v.passed) == 0 {
 					t.Fatalf("round %d, %d kills: %s (%v)\n%s\n%s", rounds, total, strings.Join(v.failed, " "), v.err, v.lastOf(60), k.messages())

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"strconv"
+	"time"
+
 	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/txn"
@@ -34,6 +37,9 @@ func (b *Broker) Txns() []txn.Ref { return b.txns.all() }
 func (b *Broker) startTxns(_ int32, log partition.Ref) (txn.Ref, error) {
 	return txn.Start(b.under, txn.Env{
 		Tree: b.env.Tree, Logger: b.env.Log, Log: log,
+		Config: txn.Config{
+			MaxTimeout: b.millis("transaction.max.timeout.ms"), Expiration: b.millis("transactional.id.expiration.ms"),
+		},
 		Partition: b.Partition, Exists: b.exists, ProducerIDs: b.Controller().AllocateProducerIDs,
 	})
 }
@@ -42,4 +48,13 @@ func (b *Broker) startTxns(_ int32, log partition.Ref) (txn.Ref, error) {
 func (b *Broker) exists(id partition.ID) bool {
 	t, ok := b.Controller().Image().Topic(id.Topic)
 	return ok && id.Index >= 0 && int(id.Index) < len(t.Partitions)
+}
+
+// millis is a config that the node was started with; 0: it was not.
+func (b *Broker) millis(name string) time.Duration {
+	ms, err := strconv.ParseInt(b.env.Settings.Configs[name], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
 }
