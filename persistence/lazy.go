@@ -170,7 +170,7 @@ func (g *group) syncBeside(s *Store) {
 		}
 		l.syncing = nil
 		close(done)
-		if l.flushDue && !s.stopWorkers {
+		if l.flushDue { // also when the store is being closed: what came meanwhile is due
 			s.schedule(l)
 		}
 	}()

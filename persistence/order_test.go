@@ -247,3 +247,33 @@ func TestEntriesBeginWithTheBatchThatHoldsTheOffset(t *testing.T) {
 		t.Errorf("read of an entry made by hand: %v", err)
 	}
 }
+
+// A sync that is under way when the store is closed must not keep what was
+// acknowledged after it began from being stored.
+func TestWhatIsAcknowledgedDuringASyncIsStoredWhenTheStoreIsClosed(t *testing.T) {
+	g := newGate()
+	dir := t.TempDir()
+	s := open(t, dir, withFaults(g))
+	l := openLog(t, s, "a", persistence.LogOptions{Flush: persistence.Interval(time.Hour)})
+	submit(t, s, appendOf(l, 0, small, 1))
+	release := g.block(segment.OpSync)
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		s.Get([]byte{0x20, 1}) // has the log flushed; the store may be closed when it reads
+	}()
+	<-g.held
+	submit(t, s, appendOf(l, 1, small, 1))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	for try(s, &persistence.Write{}) == nil { // until it is being closed
+	}
+	release()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	s = open(t, dir)
+	defer closeStore(t, s)
+	expect(t, openLog(t, s, "a", persistence.LogOptions{Flush: persistence.Interval(time.Hour)}), seeds(2), func(int) int { return small })
+}

@@ -37,6 +37,7 @@ func (s *Store) worker() {
 	for {
 		for s.readyFirst == nil {
 			if s.stopWorkers {
+				s.workers-- // a log whose sync ends later may need one more
 				return
 			}
 			s.workersIdle++
