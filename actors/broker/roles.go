@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/actors/share"
 	"github.com/sluicehq/sluice/actors/txn"
 )
 
@@ -57,4 +58,22 @@ func (b *Broker) millis(name string) time.Duration {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// Share is what hands records to the members of share groups on this node.
+func (b *Broker) Share() share.Ref {
+	if r := b.share.Load(); r != nil {
+		return *r
+	}
+	return share.Ref{}
+}
+
+func (b *Broker) startShare() error {
+	r, err := share.Start(b.under, share.Env{
+		Tree: b.env.Tree, Logger: b.env.Log, Config: b.env.Settings.Groups.OrDefaults(),
+		World:     func() group.World { return group.OfImage(b.Controller().Image()) },
+		Partition: b.Partition, Group: b.Group,
+	})
+	b.share.Store(&r)
+	return err
 }

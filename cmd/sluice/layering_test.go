@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"actors/partition"},
 	{"actors/controller"},
 	{"actors/group", "actors/txn"},
-	{"actors/producer", "actors/consumer"},
+	{"actors/producer", "actors/consumer", "actors/share"},
 	{"actors/channel"},
 	{"actors/source/interceptor", "actors/channel/channeltest"},
 	{"actors/source", "actors/sink"},
