@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/actors/controller"
 	"github.com/sluicehq/sluice/actors/group"
 	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/actors/share"
 	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/actors/txn"
 	"github.com/sluicehq/sluice/persistence"
@@ -64,6 +65,7 @@ type Broker struct {
 
 	follow follower
 	groups coordinators[group.Ref]
+	share  atomic.Pointer[share.Ref]
 	txns   coordinators[txn.Ref]
 }
 
@@ -105,6 +107,9 @@ func Start(ctx context.Context, env Env) (*Broker, error) {
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
 	if err := b.startMetadata(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.startShare(); err != nil {
 		return nil, err
 	}
 	b.follow.start(b)
@@ -199,6 +204,9 @@ func (b *Broker) rebuild() {
 	if err := b.startMetadata(ctx); err != nil {
 		b.env.Log.Error("broker not started anew", "err", err)
 		return
+	}
+	if err := b.startShare(); err != nil {
+		b.env.Log.Error("share groups not started anew", "err", err)
 	}
 	b.follow.start(b)
 }

@@ -101,10 +101,8 @@ func (a *Actor) work() {
 			a.begun(item)
 		case moved:
 			a.wake(item.part)
-		case gone:
-			if _, open := a.sessions[sessionID(item)]; open {
-				a.close(sessionID(item))
-			}
+		case deserted:
+			a.desert(item.request)
 		case forget:
 			for _, p := range a.of(item.group) {
 				a.drop(p, kerr.FencedStateEpoch.Code)
@@ -122,6 +120,20 @@ func (a *Actor) request(q *Request) {
 		a.shareFetch(q, b)
 	case *kmsg.ShareAcknowledgeRequest:
 		a.shareAcknowledge(q, b)
+	}
+}
+
+// desert ends the session of a member whose connection is gone, unless it has
+// opened another one meanwhile.
+func (a *Actor) desert(q *Request) {
+	for _, f := range a.inOrder(a.parked) {
+		if f.request != q {
+			continue
+		}
+		if id := f.session.id; a.sessions[id] == f.session {
+			a.close(id)
+		}
+		a.answer(f)
 	}
 }
 

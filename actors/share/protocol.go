@@ -49,8 +49,8 @@ type (
 	moved struct{ part *part }
 	// due says that time has passed.
 	due struct{}
-	// Gone says that the member's connection has ended.
-	gone struct{ group, member string }
+	// deserted says that nobody waits for the answer any more.
+	deserted struct{ request *Request }
 	// forget says that an operator has changed what is kept of a group.
 	forget struct{ group string }
 )
@@ -60,10 +60,10 @@ type found struct {
 	part *part
 	// All that the log holds for readers from from up to to was read.
 	from, to int64
-	batches []byte
-	ranges  []Range
-	ends    []int // of each batch in batches
-	err     error
+	batches  []byte
+	ranges   []Range
+	ends     []int // of each batch in batches
+	err      error
 }
 
 // key names a partition of a group.

@@ -50,19 +50,22 @@ func Start(parent partition.Spawner, env Env) (Ref, error) {
 }
 
 // Handle has a ShareFetch or a ShareAcknowledge dealt with. Its Done is called
-// once, in any case.
-func (r Ref) Handle(q Request) {
+// once, in any case. gone says that nobody waits for the answer any more: what
+// the member has is given back.
+func (r Ref) Handle(q Request) (gone func()) {
 	if r.s == nil || !r.s.put(&q) {
 		q.Done(Refuse(q.Body, kerr.NotLeaderForPartition.Code))
+		return func() {}
 	}
+	return func() { r.s.put(deserted{&q}) }
 }
 
-// Gone says that the connection of a member has ended: what it has is given
-// back.
-func (r Ref) Gone(groupID, member string) { r.s.put(gone{groupID, member}) }
-
 // Forget says that what is kept of a group was changed by somebody else.
-func (r Ref) Forget(groupID string) { r.s.put(forget{groupID}) }
+func (r Ref) Forget(groupID string) {
+	if r.s != nil {
+		r.s.put(forget{groupID})
+	}
+}
 
 func (s *shares) put(item any) bool {
 	wake, ok := s.inbox.put(item)

@@ -89,6 +89,13 @@ func served() []api {
 		{key: 69, min: 0, max: 1, name: "ConsumerGroupDescribe", maxBytes: sizeAdmin, handle: (*Server).consumerGroupDescribe},
 		{key: 74, min: 0, max: 1, name: "ListConfigResources", maxBytes: sizeSmall, handle: (*Server).listConfigResources},
 		{key: 75, min: 0, max: 0, name: "DescribeTopicPartitions", maxBytes: sizeAdmin, handle: (*Server).describeTopicPartitions},
+		{key: 76, min: 1, max: 1, name: "ShareGroupHeartbeat", maxBytes: sizeClient, handle: (*Server).shareGroupHeartbeat},
+		{key: 77, min: 1, max: 1, name: "ShareGroupDescribe", maxBytes: sizeAdmin, handle: (*Server).shareGroupDescribe},
+		{key: 78, min: 1, max: 2, name: "ShareFetch", maxBytes: sizeClient, handle: (*Server).shareFetch},
+		{key: 79, min: 1, max: 2, name: "ShareAcknowledge", maxBytes: sizeClient, handle: (*Server).shareAcknowledge},
+		{key: 90, min: 0, max: 1, name: "DescribeShareGroupOffsets", maxBytes: sizeAdmin, handle: (*Server).describeShareGroupOffsets},
+		{key: 91, min: 0, max: 0, name: "AlterShareGroupOffsets", maxBytes: sizeAdmin, handle: (*Server).alterShareGroupOffsets},
+		{key: 92, min: 0, max: 0, name: "DeleteShareGroupOffsets", maxBytes: sizeAdmin, handle: (*Server).deleteShareGroupOffsets},
 	}
 }
 
