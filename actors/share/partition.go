@@ -83,7 +83,7 @@ func (p *Partition) Keep() []Run {
 		}
 		list = append(list, r)
 	}
-	return list
+	return merge(list)
 }
 
 // Next is the first offset that could be handed out; false when nothing can
@@ -133,6 +133,7 @@ func (p *Partition) Acquire(until int64, member string, from, to int64, batches 
 	left := int64(limit)
 	for _, b := range batches {
 		if left <= 0 || !p.reach(b) {
+			to = from // the rest was not looked at
 			break
 		}
 		p.skip(from, b.First-1)
@@ -140,9 +141,7 @@ func (p *Partition) Acquire(until int64, member string, from, to int64, batches 
 		left = int64(limit) - size(got)
 		from = b.Last + 1
 	}
-	if left > 0 {
-		p.skip(from, to-1)
-	}
+	p.skip(from, to-1)
 	p.tidy()
 	return merge(got)
 }
