@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,5 +202,53 @@ func BenchmarkOpen(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkSteady is a thousand partitions that take ten batches of 1 KiB a
+// second each, acknowledged on disk: how long an acknowledgement takes.
+func BenchmarkSteady(b *testing.B) {
+	const partitions, rounds, every = 1000, 50, 100 * time.Millisecond
+	for b.Loop() {
+		n := newNode(b, b.TempDir())
+		var refs []partition.Ref
+		for i := range partitions {
+			refs = append(refs, n.begin(partition.ID{Topic: "bench", Index: int32(i)}))
+		}
+		for _, r := range refs {
+			if err := r.AwaitStart(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		value := string(bytes.Repeat([]byte("x"), 1<<10-100))
+		var mu sync.Mutex
+		var took []time.Duration
+		var all sync.WaitGroup
+		begin, used := time.Now(), processorTime()
+		for round := range rounds {
+			for i, r := range refs { // spread over the round
+				if wait := time.Until(begin.Add(time.Duration(round)*every + time.Duration(i)*every/partitions)); wait > time.Millisecond {
+					<-time.After(wait)
+				}
+				all.Add(1)
+				at := time.Now()
+				r.Append(partition.Append{Batch: batch(value), LeaderEpoch: -1, MarkerCoordinatorEpoch: -1, Done: func(a partition.Appended) {
+					if a.Err != nil {
+						b.Error(a.Err)
+					}
+					mu.Lock()
+					took = append(took, time.Since(at))
+					mu.Unlock()
+					all.Done()
+				}})
+			}
+		}
+		all.Wait()
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/p50")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms/p99")
+		b.ReportMetric(float64(len(took))/time.Since(begin).Seconds(), "batches/s")
+		b.ReportMetric(100*float64(processorTime()-used)/float64(time.Since(begin)), "%core")
+		n.close()
 	}
 }

@@ -44,9 +44,15 @@ func (p *part) judge(a *Append) error {
 	return nil
 }
 
+// noTime is the time of a record that has none.
+const noTime = -1
+
 // checkTimes looks at the newest time of a batch, which its header says.
 func (c *Config) checkTimes(b record.Batch, now time.Time) error {
 	newest := b.MaxTimestamp()
+	if newest == noTime {
+		return nil
+	}
 	if after := c.TimestampAfter; after >= 0 && newest > now.Add(after).UnixMilli() {
 		return fmt.Errorf("%w: %d is more than %v ahead", ErrInvalidTimestamp, newest, after)
 	}
@@ -75,7 +81,7 @@ func (c *Config) checkRecords(b record.Batch, now time.Time) error {
 		if c.Compact && it.Key() == nil {
 			return fmt.Errorf("%w: record %d has no key, and the topic is compacted", ErrInvalidRecord, it.OffsetDelta())
 		}
-		if at := b.BaseTimestamp() + it.TimestampDelta(); at < oldest {
+		if at := b.BaseTimestamp() + it.TimestampDelta(); at < oldest && at != noTime {
 			return fmt.Errorf("%w: record %d has %d, which is more than %v ago", ErrInvalidTimestamp, it.OffsetDelta(), at, c.TimestampBefore)
 		}
 	}

@@ -33,6 +33,14 @@ func at(b record.Batch, ms int64) record.Batch {
 	return sealed(b)
 }
 
+// aged is a batch whose records are older, by its base timestamp, than its
+// newest time says.
+func aged(newest, ms int64) record.Batch {
+	b := at(batch("x"), newest)
+	binary.BigEndian.PutUint64(b[27:], uint64(newest+ms))
+	return sealed(b)
+}
+
 func keyed(keys ...string) record.Batch {
 	b := record.Builder{At: time.Now().UnixMilli()}
 	for _, k := range keys {
@@ -59,6 +67,7 @@ func TestWhatATopicDoesNotTakeIsRefusedAndLeavesNothing(t *testing.T) {
 		{"too large", map[string]string{"max.message.bytes": "100"}, batch(strings.Repeat("x", 40)), partition.ErrTooLarge, batch("x")},
 		{"from the future", map[string]string{"message.timestamp.after.max.ms": "3600000"}, at(batch("x"), now+2*hour), partition.ErrInvalidTimestamp, at(batch("x"), now+hour/2)},
 		{"from the past", map[string]string{"message.timestamp.before.max.ms": "3600000"}, at(batch("x"), now-2*hour), partition.ErrInvalidTimestamp, at(batch("x"), now-hour/2)},
+		{"a record of a batch from the past", map[string]string{"message.timestamp.before.max.ms": "3600000"}, aged(now, -2*hour), partition.ErrInvalidTimestamp, at(batch("x"), -1)},
 		{"a record without a key in a compacted topic", map[string]string{"cleanup.policy": "compact"}, keyed("a", ""), partition.ErrInvalidRecord, keyed("a", "b")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
