@@ -176,7 +176,8 @@ func (m *Member) Propose(data ...[]byte) error {
 	return nil
 }
 
-// ProposeMembers proposes a change of the group's members.
+// ProposeMembers proposes a change of the group's members. Turn has to be called
+// next.
 func (m *Member) ProposeMembers(c *raftpb.ConfChangeV2) error {
 	if !m.Leading() {
 		return ErrNotLeader
