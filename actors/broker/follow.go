@@ -26,6 +26,8 @@ type follower struct {
 	ended   chan struct{}
 	unwatch func()
 
+	deleting sync.WaitGroup // the logs of topics that are gone
+
 	last *controller.Image // that the broker looks like; the goroutine's own
 
 	mu      sync.Mutex
@@ -53,6 +55,7 @@ func (f *follower) stop() {
 	f.unwatch()
 	f.end()
 	<-f.ended
+	f.deleting.Wait()
 }
 
 func (f *follower) see(i *controller.Image) {
@@ -213,9 +216,7 @@ func (b *Broker) become(ctx context.Context, image *controller.Image, first bool
 		failed = err
 	}
 	if first {
-		if err := b.sweep(image); err != nil && failed == nil {
-			failed = err
-		}
+		b.sweep(ctx, image)
 	}
 	return failed
 }
@@ -275,40 +276,53 @@ func (b *Broker) configs(image *controller.Image, t *controller.Topic) map[strin
 	return values
 }
 
-// end stops partitions whose topic is deleted, and then deletes their logs.
+// end stops partitions whose topic is deleted. Their logs are deleted behind its
+// back: each takes a write of the store, and a topic of the same name, whose logs
+// have other names, need not wait for them.
 func (b *Broker) end(ctx context.Context, refs []partition.Ref) error {
-	var failed error
+	refs = slices.DeleteFunc(refs, func(r partition.Ref) bool { return r == partition.Ref{} })
 	for _, r := range refs {
-		if r == (partition.Ref{}) {
-			continue
-		}
 		b.under.system.Root.Stop(r.PID())
-		err := b.env.Tree.AwaitGone(ctx, r.PID().Id)
-		if err == nil {
-			err = b.env.Store.DeleteLog(partition.LogName(r.TopicID(), r.ID().Index))
+	}
+	var names []string
+	for _, r := range refs {
+		if err := b.env.Tree.AwaitGone(ctx, r.PID().Id); err != nil {
+			return fmt.Errorf("delete partition %s: %w", r.ID(), err)
 		}
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("delete partition %s: %w", r.ID(), err)
+		names = append(names, partition.LogName(r.TopicID(), r.ID().Index))
+	}
+	if len(names) > 0 {
+		b.follow.deleting.Go(func() { b.deleteLogs(ctx, names) })
+	}
+	return nil
+}
+
+// deleteLogs deletes logs of topics that are gone. What it does not get to, the
+// next start does.
+func (b *Broker) deleteLogs(ctx context.Context, names []string) {
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := b.env.Store.DeleteLog(name); err != nil {
+			b.env.Log.Warn("log of a deleted topic is still there", "log", name, "err", err)
 		}
 	}
-	return failed
 }
 
 // sweep deletes the logs of topics that are not in the metadata: the node was
 // stopped before it had deleted them.
-func (b *Broker) sweep(image *controller.Image) error {
+func (b *Broker) sweep(ctx context.Context, image *controller.Image) {
 	known := map[string]bool{partition.LogName(metadataTopicID, 0): true}
 	for _, t := range image.Topics() {
 		for n := range t.Partitions {
 			known[partition.LogName(t.ID, int32(n))] = true
 		}
 	}
-	for _, name := range b.env.Store.Logs() {
-		if strings.HasPrefix(name, "topic/") && !known[name] {
-			if err := b.env.Store.DeleteLog(name); err != nil {
-				return fmt.Errorf("delete log %s: %w", name, err)
-			}
-		}
+	names := slices.DeleteFunc(b.env.Store.Logs(), func(name string) bool {
+		return known[name] || !strings.HasPrefix(name, "topic/")
+	})
+	if len(names) > 0 {
+		b.follow.deleting.Go(func() { b.deleteLogs(ctx, names) })
 	}
-	return nil
 }
