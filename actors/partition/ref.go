@@ -193,6 +193,19 @@ func (r Ref) Producers(done func([]partitionlog.Producer)) {
 	done(list)
 }
 
+// Fed is the position of the last record that a sink of this node, by the id of
+// its feeder, has in the partition; -1 for none. With whole false something of
+// it is on its way, and a Watcher is told when that is committed.
+func (r Ref) Fed(feeder int64) (position int64, whole bool, err error) {
+	if err := r.CheckEpoch(-1); err != nil {
+		return -1, false, err
+	}
+	r.p.stateMu.RLock()
+	defer r.p.stateMu.RUnlock()
+	committed, proposed := r.p.state.Fed(feeder)
+	return committed, committed == proposed, nil
+}
+
 // OngoingTxn says whether the producer has a transaction open in the partition.
 func (r Ref) OngoingTxn(producer int64, epoch int16) bool {
 	r.p.stateMu.RLock()

@@ -138,6 +138,9 @@ func digestOf(base record.Offset, b record.Batch, now int64) (d digest, ok bool)
 		id: b.ProducerID(), epoch: b.ProducerEpoch(), seq: b.BaseSequence(), delta: b.LastOffsetDelta(),
 		txn: b.Transactional(), control: b.Control(), base: base, now: now,
 	}
+	if IsFeeder(d.id) {
+		d.delta = 0 // the sequence is that of the last record
+	}
 	if d.control {
 		var err error
 		if d.marker, err = ParseMarker(b); err != nil {

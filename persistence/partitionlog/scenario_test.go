@@ -179,7 +179,9 @@ func (w *world) offset(s string) record.Offset {
 // producerOf reads "7/0": producer 7 with epoch 0.
 func producerOf(s string) (f from, err error) {
 	f = nobody
-	_, err = fmt.Sscanf(s, "%d/%d", &f.id, &f.epoch)
+	if _, err = fmt.Sscanf(s, "%d/%d", &f.id, &f.epoch); err != nil && !strings.Contains(s, "/") {
+		_, err = fmt.Sscanf(s, "%d", &f.id)
+	}
 	return f, err
 }
 
@@ -194,7 +196,14 @@ func (w *world) append(kind string, args []string) error {
 		}
 		args = args[1:]
 	}
-	if _, err := fmt.Sscanf(args[0], "%d+%d", &f.seq, &count); err != nil {
+	if kind == "sink" { // "sink 7 100+3": three records, the last of which is at position 100
+		var position int64
+		if _, err := fmt.Sscanf(args[0], "%d+%d", &position, &count); err != nil {
+			return err
+		}
+		f.id = partitionlog.FeederID(f.id)
+		f.epoch, f.seq = partitionlog.FeederSequence(position)
+	} else if _, err := fmt.Sscanf(args[0], "%d+%d", &f.seq, &count); err != nil {
 		return err
 	}
 	f.txn = slices.Contains(args, "txn")

@@ -23,10 +23,8 @@ const (
 	// CoordinatorV1 is Coordinator for the transaction of a client that keeps
 	// its epoch: the marker's may be the same.
 	CoordinatorV1
-	// Sink is a sink of this node that counts by positions in its channel: its
-	// sequences ascend, with gaps, and whatever is not above the last one is a
-	// repeat. The sequence of the batch's last record is the position of that
-	// record.
+	// Sink is a sink of this node; it names itself by the id of a feeder, or not
+	// at all.
 	Sink
 )
 
@@ -97,6 +95,10 @@ func (s *State) Check(b record.Batch, o Origin, g Guard) (dup *SequenceRange, er
 		return nil, fmt.Errorf("%w: producer %d with epoch %d", ErrInvalid, id, epoch)
 	case b.BaseSequence() < 0 && o != Coordinator && o != CoordinatorV1:
 		return nil, fmt.Errorf("%w: producer %d with sequence %d", ErrInvalid, id, b.BaseSequence())
+	case IsFeeder(id) != (o == Sink):
+		return nil, fmt.Errorf("%w: producer %d: such ids are for sinks of a node, and for them alone", ErrInvalid, id)
+	case o == Sink:
+		return s.checkFeeder(b)
 	}
 	p := s.newest(id)
 	if p == nil {
@@ -109,7 +111,7 @@ func (s *State) Check(b record.Batch, o Origin, g Guard) (dup *SequenceRange, er
 		return nil, fmt.Errorf("%w: producer %d has epoch %d, the batch %d", ErrFenced, id, p.epoch, epoch)
 	}
 	if b.BaseSequence() >= 0 {
-		if dup, err = p.checkSequence(b, o); dup != nil || err != nil {
+		if dup, err = p.checkSequence(b); dup != nil || err != nil {
 			return dup, err
 		}
 	}
@@ -138,11 +140,11 @@ func (s *State) checkUnknown(b record.Batch, o Origin) error {
 	return fmt.Errorf("%w: producer %d begins with sequence %d", ErrOutOfOrder, b.ProducerID(), b.BaseSequence())
 }
 
-func (p *producer) checkSequence(b record.Batch, o Origin) (*SequenceRange, error) {
+func (p *producer) checkSequence(b record.Batch) (*SequenceRange, error) {
 	first := b.BaseSequence()
 	last := addSeq(first, b.LastOffsetDelta())
 	if b.ProducerEpoch() != p.epoch {
-		if first != 0 && o != Sink {
+		if first != 0 {
 			return nil, fmt.Errorf("%w: producer %d begins epoch %d with sequence %d", ErrOutOfOrder, p.id, b.ProducerEpoch(), first)
 		}
 		return nil, nil
@@ -150,20 +152,11 @@ func (p *producer) checkSequence(b record.Batch, o Origin) (*SequenceRange, erro
 	if dup := p.repeats(first, last); dup != nil {
 		return dup, nil
 	}
-	if o == Sink {
-		if ahead := addSeq(last, -p.lastSeq()); p.count > 0 && (ahead == 0 || ahead >= halfway) {
-			return &SequenceRange{FirstSeq: first, LastSeq: last, Base: -1, Time: -1}, nil
-		}
-		return nil, nil
-	}
 	if want := addSeq(p.lastSeq(), 1); first != want {
 		return nil, fmt.Errorf("%w: producer %d sends %d, not %d", ErrOutOfOrder, p.id, first, want)
 	}
 	return nil, nil
 }
-
-// halfway tells sequences ahead from sequences behind.
-const halfway = 1 << 30
 
 func (s *State) checkMarker(b record.Batch, o Origin) error {
 	if o != Coordinator && o != CoordinatorV1 {
@@ -174,7 +167,7 @@ func (s *State) checkMarker(b record.Batch, o Origin) error {
 		return err
 	}
 	id, epoch := b.ProducerID(), b.ProducerEpoch()
-	if id < 0 || epoch < 0 {
+	if id < 0 || epoch < 0 || IsFeeder(id) {
 		return fmt.Errorf("%w: a marker for producer %d with epoch %d", ErrInvalid, id, epoch)
 	}
 	p := s.newest(id)
@@ -339,10 +332,11 @@ func (s *State) Producer(id int64) (Producer, bool) {
 
 // Expire drops the producers that have sent nothing for longer than after
 // (producer.id.expiration.ms), but none with an open transaction or with
-// batches on their way. It answers how many; now is in ms since the epoch.
+// batches on their way, and no feeder: its channel may stand still for months.
+// It answers how many; now is in ms since the epoch.
 func (s *State) Expire(now int64, after time.Duration) (dropped int) {
 	for id, p := range s.producers {
-		if p.txnFirst >= 0 || s.proposed[id] != nil || now-p.lastTime <= after.Milliseconds() {
+		if p.txnFirst >= 0 || s.proposed[id] != nil || IsFeeder(id) || now-p.lastTime <= after.Milliseconds() {
 			continue
 		}
 		delete(s.producers, id)
