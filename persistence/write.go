@@ -132,7 +132,8 @@ func (s *Store) place(w *Write) {
 		a.Base, a.at = a.Log.handed, segment.Place{}
 		a.Log.handed += record.Offset(a.Count)
 		a.Log.flight.Add(int64(len(a.Payload)))
-		if a.Count > 0 {
+		// A leader has stamped its batches, and may be sending them by now.
+		if a.Count > 0 && binary.BigEndian.Uint64(a.Payload) != uint64(a.Base) {
 			binary.BigEndian.PutUint64(a.Payload, uint64(a.Base))
 		}
 		if int64(a.Log.handed) > s.high.Load() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicehq/sluice/actors/replica"
 	"github.com/sluicehq/sluice/persistence"
@@ -225,7 +226,7 @@ func (g *group) settle() {
 			for _, m := range messages {
 				busy = true
 				if to := g.members[m.GetTo()]; to != nil {
-					to.member.Step(m)
+					to.member.Step(proto.CloneOf(m)) // nodes share no memory
 					to.turn()
 				}
 			}
