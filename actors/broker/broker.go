@@ -84,6 +84,10 @@ var (
 	metadataTopicID = controller.TopicID{15: 1}
 )
 
+// changeMax bounds one batch of the metadata in bytes: many topics at once, or
+// the text of a topology.
+const changeMax = 64 << 20
+
 // startMax is how long the metadata may take to be read.
 const startMax = time.Minute
 
@@ -120,6 +124,7 @@ func Start(ctx context.Context, env Env) (*Broker, error) {
 func (b *Broker) startMetadata(ctx context.Context) error {
 	config := partition.Defaults()
 	config.Retention.Bytes, config.Retention.Age = -1, partition.Unlimited // snapshots cut it
+	config.MaxMessageBytes = changeMax
 	metadata, err := partition.Start(b.under, partition.Env{
 		Store: b.env.Store, Tree: b.env.Tree, Log: b.env.Log, Node: uint64(b.env.Settings.Node),
 		ID: metadataID, TopicID: metadataTopicID, Config: config,

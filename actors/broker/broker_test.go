@@ -2,9 +2,11 @@ package broker_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -314,6 +316,34 @@ func TestABrokerThatFailsStartsAllItsPartsAnew(t *testing.T) {
 		if topics == 2 {
 			break
 		}
+	}
+}
+
+// Large changes make the log of the metadata long enough to be cut behind a
+// snapshot, so the second start reads what the snapshot says.
+func TestLargeChangesOfTheMetadataSurviveRestarts(t *testing.T) {
+	dir := t.TempDir()
+	one := start(t, dir)
+	create(t, one, newTopic("orders", 3))
+	var text string
+	for round := range 3 {
+		noise := make([]byte, 3<<20)
+		rand.NewChaCha8([32]byte{byte(round)}).Read(noise)
+		text = base64.StdEncoding.EncodeToString(noise)
+		if err := one.Controller().DeployTopology(within(t), "shop", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.stop()
+	for range 2 {
+		n := start(t, dir)
+		if got := n.Controller().Image().Deployed()["shop"]; got != text {
+			t.Errorf("of %d bytes %d came back, or others", len(text), len(got))
+		}
+		if orders, ok := n.Controller().Image().Topic("orders"); !ok || len(orders.Partitions) != 3 {
+			t.Errorf("orders came back as %+v", orders)
+		}
+		n.stop()
 	}
 }
 
