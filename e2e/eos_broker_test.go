@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehq/sluice/e2e/check"
 )
 
 // kafkaNode is a node that serves Kafka's protocol on one address over all its
@@ -30,6 +32,21 @@ func newKafkaNode(t *testing.T, args ...string) *kafkaNode {
 	k := &kafkaNode{t: t, dir: workDir(t), addr: freeAddr(t), args: args}
 	k.start()
 	return k
+}
+
+// newNodeBehindADoor starts a node that clients reach through a proxy, at door,
+// which stays when the node goes.
+func newNodeBehindADoor(t *testing.T, args ...string) (k *kafkaNode, door string) {
+	t.Helper()
+	p, err := check.NewProxy(func() string { return k.up() }, check.NoTricks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	p.Patient = true
+	k = newKafkaNode(t, append(args, "--kafka-advertise", p.Addr())...)
+	p.Start()
+	return k, p.Addr()
 }
 
 // freeAddr is an address that nobody listens on.

@@ -42,6 +42,9 @@ type Proxy struct {
 	// OnEnd is called when the answer to an EndTxn comes by, before it is passed
 	// on: what it decided is on disk, the markers may not be.
 	OnEnd func()
+	// Patient has clients wait for a broker that is down, as they would for one
+	// behind a load balancer, rather than cut off at once.
+	Patient bool
 
 	late   sync.WaitGroup
 	closed chan struct{}
@@ -59,6 +62,9 @@ func NewProxy(broker func() string, plan func(key int16) (Trick, time.Duration))
 	p := &Proxy{listener: l, broker: broker, plan: plan, closed: make(chan struct{})}
 	return p, nil
 }
+
+// NoTricks is the plan of a proxy that only passes on.
+func NoTricks(int16) (Trick, time.Duration) { return Pass, 0 }
 
 // RandomPlan plays a trick on one of n requests of each kind; what is late comes
 // within latest.
@@ -105,12 +111,25 @@ func (p *Proxy) Close() {
 	p.late.Wait()
 }
 
+// patience is how long a client waits for a broker that is down.
+const patience = 8 * time.Second
+
 func (p *Proxy) dial() (net.Conn, error) {
-	addr := p.broker()
-	if addr == "" {
-		return nil, errors.New("the broker is down")
+	for deadline := time.Now().Add(patience); ; {
+		var c net.Conn
+		err := errors.New("the broker is down")
+		if addr := p.broker(); addr != "" {
+			c, err = net.DialTimeout("tcp", addr, time.Second)
+		}
+		if err == nil || !p.Patient || time.Now().After(deadline) {
+			return c, err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-p.closed:
+			return nil, net.ErrClosed
+		}
 	}
-	return net.DialTimeout("tcp", addr, time.Second)
 }
 
 // pair is a client's connection and ours to the broker.
