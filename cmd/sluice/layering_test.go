@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"actors/source/interceptor", "actors/channel/channeltest"},
 	{"actors/source", "actors/sink"},
 	{"actors/agent", "actors/broker", "actors/source/sourcetest", "actors/sink/sinktest", "actors"},
-	{"runtime/config", "runtime/transport"},
+	{"runtime/config", "runtime/transport", "actors/broker/brokertest"},
 	{"runtime/kafka", "runtime/fault"},
 	{"runtime/admin"},
 	{"runtime/node"},

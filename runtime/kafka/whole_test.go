@@ -3,19 +3,16 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/sluicehq/sluice/actors/broker"
+	"github.com/sluicehq/sluice/actors/broker/brokertest"
 	"github.com/sluicehq/sluice/actors/controller"
-	"github.com/sluicehq/sluice/actors/supervise"
 	"github.com/sluicehq/sluice/persistence"
 	"github.com/sluicehq/sluice/persistence/record"
 )
@@ -34,22 +31,8 @@ type whole struct {
 
 func startWhole(t testing.TB, change ...func(*Options)) *whole {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	store, err := persistence.Open(t.TempDir(), persistence.Options{Log: quiet, MinFree: 1 << 20, Fatal: func(err error) { t.Errorf("the store stopped: %v", err) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
-	tree := supervise.NewTree(system, quiet)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	b, err := broker.Start(ctx, broker.Env{Store: store, Tree: tree, Log: quiet, Settings: broker.Settings{
-		Node: 1, Settings: controller.Settings{NumPartitions: 4, Factor: 1}, OffsetsPartitions: 2, TransactionsPartitions: 2, Groups: quickGroups(),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Broker: b, Log: quiet}
+	b := brokertest.Start(t)
+	o := Options{Broker: b}
 	for _, c := range change {
 		c(&o)
 	}
@@ -60,6 +43,8 @@ func startWhole(t testing.TB, change ...func(*Options)) *whole {
 	}
 	host, port, _ := net.SplitHostPort(addr.String())
 	n, _ := strconv.Atoi(port)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	if err := b.Register(ctx, host, int32(n)); err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +59,6 @@ func startWhole(t testing.TB, change ...func(*Options)) *whole {
 		if f := s.Figures(); !whole || f.Panics != 0 {
 			t.Errorf("at the end: %+v", f)
 		}
-		b.Stop()
-		system.Shutdown()
-		store.Close()
 	})
 	return &whole{s, t, addr.String()}
 }
