@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sluicehq/sluice/actors/partition"
+	"github.com/sluicehq/sluice/persistence/partitionlog"
 	"github.com/sluicehq/sluice/persistence/record"
 )
 
@@ -68,4 +69,15 @@ func TestARepeatIsAnsweredWithTheFirstOffsetAlsoAfterARestart(t *testing.T) {
 	if got := mustProduce(t, r, by(batch("c"), 7, 0, 2)); got != 3 {
 		t.Errorf("the next: at %d, want 3", got)
 	}
+}
+
+func TestProducersAreListed(t *testing.T) {
+	n := newNode(t, t.TempDir())
+	r := n.start(orders)
+	mustProduce(t, r, by(batch("a", "b"), 7, 3, 0))
+	r.Producers(func(list []partitionlog.Producer) {
+		if len(list) != 1 || list[0].ID != 7 || list[0].Epoch != 3 || list[0].LastSeq() != 1 {
+			t.Errorf("got %+v", list)
+		}
+	})
 }

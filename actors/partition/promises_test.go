@@ -389,14 +389,3 @@ func TestReadEndsWhereItIsToldAndBringsTheFirstBatchWhole(t *testing.T) {
 		t.Errorf("read behind the end: %v", err)
 	}
 }
-
-func TestProducersAreListed(t *testing.T) {
-	n := newNode(t, t.TempDir())
-	r := n.start(orders)
-	mustProduce(t, r, by(batch("a", "b"), 7, 3, 0))
-	r.Producers(func(list []partitionlog.Producer) {
-		if len(list) != 1 || list[0].ID != 7 || list[0].Epoch != 3 || list[0].LastSeq() != 1 {
-			t.Errorf("got %+v", list)
-		}
-	})
-}
