@@ -154,7 +154,7 @@ func (g *group) build() {
 			if a.Log != g.log || !w.segs {
 				continue
 			}
-			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Shares: all, Write: w.id, Term: a.Term, Entry: a.Index, Type: a.Type}
+			f := segment.Frame{Kind: segment.Batch, Base: a.Base, Count: uint32(a.Count), MaxTime: a.MaxTime, Payload: a.Payload, Summed: a.Summed, Shares: all, Write: w.id, Term: a.Term, Entry: a.Index, Type: a.Type}
 			if i == 0 {
 				f.Meta = g.meta(w)
 			}

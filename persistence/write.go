@@ -46,6 +46,9 @@ type Append struct {
 	Count   int           // records; 0 is allowed with an Index: an entry without records
 	Payload []byte        // a RecordBatch v2; its base offset is stamped by Submit; untouched until Done
 	MaxTime int64         // ms since the epoch
+	// Summed: whoever appends has checked, or made, the checksum of the batch;
+	// that of its frame is made of it.
+	Summed bool
 
 	// Index, Term and Type are of the raft entry that the append is; an Index of
 	// 0 is no raft entry. They ascend by one in a log.

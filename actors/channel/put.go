@@ -110,7 +110,7 @@ func (p *put) add(s Share) error {
 	}
 	p.buffers = append(p.buffers, payload)
 	p.write.Appends = append(p.write.Appends, persistence.Append{
-		Log: s.To.spec.Log, Count: s.Batch.Len(), Payload: payload, MaxTime: s.Batch.Time(),
+		Log: s.To.spec.Log, Count: s.Batch.Len(), Payload: payload, MaxTime: s.Batch.Time(), Summed: true,
 	})
 	if s.Checkpoint.Key != nil {
 		p.write.Sets = append(p.write.Sets, s.Checkpoint)

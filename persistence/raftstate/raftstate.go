@@ -262,6 +262,7 @@ func (s *State) Append(w *persistence.Write, entries []*raftpb.Entry, counted fu
 		a := persistence.Append{Log: s.log, Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Payload: e.GetData()}
 		if e.GetType() == raftpb.EntryNormal && len(a.Payload) > 0 {
 			a.Count, a.MaxTime = counted(e)
+			a.Summed = true // a batch is checked, or made, before it is proposed
 		}
 		w.Appends = append(w.Appends, a)
 	}

@@ -75,12 +75,58 @@ func (m *memory) grow(n int) {
 	m.buf = bigger
 }
 
+// kept are the large buffers that nobody uses. The collector empties a
+// sync.Pool, and a node that moves much and holds little collects often; fresh
+// pages then cost more than all the rest.
+type kept struct {
+	mu    sync.Mutex
+	free  [classMax + 1][][]byte
+	bytes int
+}
+
+const (
+	keptMin = 16       // 64 KiB
+	keptMax = 16 << 20 // bytes; beyond it a sync.Pool has the rest
+)
+
+var large kept
+
+func (k *kept) get(class int) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.free[class])
+	if n == 0 {
+		return nil
+	}
+	b := k.free[class][n-1]
+	k.free[class][n-1] = nil
+	k.free[class] = k.free[class][:n-1]
+	k.bytes -= cap(b)
+	return b
+}
+
+func (k *kept) put(class int, b []byte) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.bytes+cap(b) > keptMax {
+		return false
+	}
+	k.free[class] = append(k.free[class], b[:0])
+	k.bytes += cap(b)
+	return true
+}
+
 // GetBuffer returns an empty buffer with room for size bytes, pooled by size
 // class: fresh pages cost more than the copy into them.
 func GetBuffer(size int) []byte {
 	class := classFor(size)
 	if class > classMax {
 		return make([]byte, 0, size)
+	}
+	if class >= keptMin {
+		if b := large.get(class); b != nil {
+			return b
+		}
 	}
 	if h, ok := buffers[class].Get().(*[]byte); ok {
 		b := *h
@@ -97,6 +143,9 @@ func GetBuffer(size int) []byte {
 func PutBuffer(b []byte) {
 	class := classFor(cap(b))
 	if class > classMax || cap(b) != 1<<class {
+		return
+	}
+	if class >= keptMin && large.put(class, b) {
 		return
 	}
 	h := handles.Get().(*[]byte)

@@ -3,7 +3,6 @@ package segment
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 
@@ -64,7 +63,7 @@ func (l *Log) write(frames []Frame) error {
 			Segment: end.Segment,
 			Bytes:   uint32(len(f.Payload)),
 			Offset:  end.Offset + int64(f.headBytes()),
-			CRC:     crc32.Checksum(f.Payload, Table),
+			CRC:     f.sum(),
 		}
 		from := len(b)
 		b, end.CRC = f.appendHead(b, end.CRC)

@@ -43,6 +43,8 @@ type Frame struct {
 	Shares  []Share // every append of the write, if it has more than one
 	Meta    []byte  // the changes of state that belong to the write
 	Payload []byte
+	// Summed: the payload is a RecordBatch v2 whose own checksum is right.
+	Summed bool
 
 	At  Place    // where Append has put it, or Scan has found it
 	End Position // behind it
