@@ -29,6 +29,11 @@ func (s *State) syncGroup(r *Request, b *kmsg.SyncGroupRequest) {
 func (c *classic) syncRequest(r *Request, b *kmsg.SyncGroupRequest) {
 	m, code := c.find(b.MemberID, b.InstanceID)
 	switch {
+	case b.Generation > c.generation && (code == 0 || code == kerr.UnknownMemberID.Code):
+		// The generation, and perhaps the member with it, went down with the
+		// coordinator before it was noted. The member is to join again: that is no
+		// fault of its own, as the other codes would say.
+		code = kerr.RebalanceInProgress.Code
 	case code != 0:
 	case b.Generation != c.generation:
 		code = kerr.IllegalGeneration.Code
