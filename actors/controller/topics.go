@@ -109,7 +109,7 @@ func (m *machine) checkNew(name string) error {
 		return err
 	}
 	if _, exists := m.now().topics[name]; exists {
-		return refuse(kerr.TopicAlreadyExists, "topic %s exists", name)
+		return refuse(kerr.TopicAlreadyExists, "topic '%s' already exists", name)
 	}
 	if other, ok := m.now().alike[likeness(name)]; ok {
 		return refuse(kerr.InvalidTopicException, "metrics could not tell %s from topic %s: they differ in '.' and '_' only", name, other)

@@ -278,3 +278,50 @@ func TestDeleteRecordsSaysWhereThePartitionBeginsThen(t *testing.T) {
 	fetched := on[*kmsg.FetchResponse](c, 12, fetchRequest("orders", [16]byte{}, 0, 0))
 	wantCode(t, "fetch what was deleted", fetched.Topics[0].Partitions[0].ErrorCode, kerr.OffsetOutOfRange)
 }
+
+// describedPartitions follows the cursor to the end, with so many partitions in an answer.
+func describedPartitions(w *whole, limit int32, topics ...string) (all []string, answers int) {
+	w.t.Helper()
+	var cursor *kmsg.DescribeTopicPartitionsRequestCursor
+	for {
+		req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+		req.ResponsePartitionLimit, req.Cursor = limit, cursor
+		for _, name := range topics {
+			q := kmsg.NewDescribeTopicPartitionsRequestTopic()
+			q.Topic = name
+			req.Topics = append(req.Topics, q)
+		}
+		resp := ask[*kmsg.DescribeTopicPartitionsResponse](w, 0, req)
+		answers++
+		for _, topic := range resp.Topics {
+			for _, p := range topic.Partitions {
+				all = append(all, fmt.Sprintf("%s-%d", *topic.Topic, p.Partition))
+				if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+					w.t.Errorf("%s-%d: the eligible leaders are %v and %v, want lists", *topic.Topic, p.Partition, p.EligibleLeaderReplicas, p.LastKnownELR)
+				}
+			}
+		}
+		if resp.NextCursor == nil {
+			return all, answers
+		}
+		next := kmsg.NewDescribeTopicPartitionsRequestCursor()
+		next.Topic, next.Partition = resp.NextCursor.Topic, resp.NextCursor.Partition
+		cursor = &next
+	}
+}
+
+func TestDescribeTopicPartitionsGoesOnWhereItsCursorIs(t *testing.T) {
+	w := startWhole(t)
+	w.topic("orders", 3)
+	w.topic("bills", 2)
+	all := []string{"bills-0", "bills-1", "orders-0", "orders-1", "orders-2"}
+	for limit, answers := range map[int32]int{1: 5, 2: 3, 3: 2, 5: 1, 2000: 1} {
+		got, n := describedPartitions(w, limit, "orders", "bills")
+		if !slices.Equal(got, all) || n != answers {
+			t.Errorf("at most %d in an answer: %v in %d answers, want %v in %d", limit, got, n, all, answers)
+		}
+	}
+	if got, _ := describedPartitions(w, 2000, "orders"); !slices.Equal(got, all[2:]) {
+		t.Errorf("one topic: %v", got)
+	}
+}

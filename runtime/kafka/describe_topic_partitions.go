@@ -11,7 +11,8 @@ import (
 
 // DescribeTopicPartitions (75), version 0: topics by name, piece by piece. An
 // answer holds at most so many partitions as the client and the server allow;
-// the cursor says where the next one begins.
+// the cursor says where the next one begins. There are no eligible leaders beside
+// the replicas in sync, and their lists are empty: the Java client cannot read null.
 func (s *Server) describeTopicPartitions(r *request) {
 	req := r.body.(*kmsg.DescribeTopicPartitionsRequest)
 	resp, image := kmsg.NewPtrDescribeTopicPartitionsResponse(), s.image()
@@ -60,6 +61,7 @@ func (s *Server) describeTopicPartitions(r *request) {
 			}
 			q := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 			q.Partition, q.LeaderID, q.Replicas, q.ISR = p.Index, p.Leader, p.Replicas, p.ISR
+			q.EligibleLeaderReplicas, q.LastKnownELR = []int32{}, []int32{}
 			q.LeaderEpoch = s.epoch(partition.ID{Topic: name, Index: p.Index}, &p)
 			if p.Leader < 0 {
 				q.ErrorCode = kerr.LeaderNotAvailable.Code
