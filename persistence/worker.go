@@ -213,7 +213,10 @@ func (g *group) hand(s *Store) {
 }
 
 // arm makes sure that what was written is synced in time. Half of the
-// interval is left for the sync itself.
+// interval is left for the sync itself. All logs of an interval are synced at
+// the same moments: a journaling file system writes out the new data of every
+// file with the first sync of any, and a sync each at its own time would have it
+// do so without end.
 func (l *Log) arm(s *Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,7 +224,8 @@ func (l *Log) arm(s *Store) {
 		return
 	}
 	l.armed = true
-	time.AfterFunc(l.flush.every/2, func() {
+	half := l.flush.every / 2
+	time.AfterFunc(half-time.Duration(time.Now().UnixNano())%half, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		l.armed = false
