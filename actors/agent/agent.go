@@ -28,6 +28,8 @@ type Env struct {
 	Dir       string // of the node; the agent keeps its small files below
 	AllowExec bool
 	Fatal     func(error) // ends the node
+	// Topics are those of the node; nil: it serves none.
+	Topics sink.Topics
 }
 
 // Agent builds the parts of one agent, changes them and stops them. Its
@@ -115,6 +117,12 @@ func (g *Agent) Apply(ctx context.Context, next *topologies.Agent) error {
 	plan := topologies.Diff(&topologies.Topology{Agents: []topologies.Agent{*old}}, &topologies.Topology{Agents: []topologies.Agent{*next}})
 	for _, c := range plan.Changes {
 		fate[c.Category][c.Name] = c.Action
+	}
+	for i := range next.Sinks { // one that is alone at its channel may promise more
+		c := &next.Sinks[i]
+		if fate[kinds.Sink][c.Name] == topologies.Keep && sole(old, c) != sole(next, c) {
+			fate[kinds.Sink][c.Name] = topologies.Restart
+		}
 	}
 	specs, err := g.channelSpecs(next, fate[kinds.Channel])
 	if err != nil {

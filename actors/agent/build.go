@@ -198,6 +198,7 @@ func (p *sinkPart) add(g *Agent, next *topologies.Agent, c *topologies.Component
 			Agent: g.name, Name: c.Name, Compat: next.Compat, Store: g.env.Store, Tree: g.env.Tree,
 			Log:         g.env.Log.With("agent", g.name),
 			Fatal:       g.env.Fatal,
+			Topics:      g.env.Topics,
 			DeadLetters: filepath.Join(g.env.Dir, "dead-letters", g.name, c.Name+".jsonl"),
 		}
 	}
@@ -209,7 +210,18 @@ func (p *sinkPart) add(g *Agent, next *topologies.Agent, c *topologies.Component
 	p.spec.Members = append(p.spec.Members, &sink.Member{
 		Name: c.Name, Settings: c.Settings, Channel: g.channels[c.Channels[0]].ref, Batch: batch,
 		Replays: g.replays(next, c.Channels[0]),
+		Sole:    sole(next, c) && g.channels[c.Channels[0]].ref.Durable(),
 	})
+}
+
+// sole says that no other sink of a takes from the channel of c.
+func sole(a *topologies.Agent, c *topologies.Component) bool {
+	for i := range a.Sinks {
+		if s := &a.Sinks[i]; s.Name != c.Name && slices.Equal(s.Channels, c.Channels) {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *Agent) sourceSpec(next *topologies.Agent, c *topologies.Component) *source.Spec {

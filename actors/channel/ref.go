@@ -135,6 +135,9 @@ type Lease struct {
 	// something to remember must all be of one.
 	Epoch uint64
 	Views []record.View
+	// Places are the positions of the first records of the views: there may be
+	// gaps between these.
+	Places []record.Offset
 
 	views []record.View // the memory of Views
 }
@@ -166,7 +169,7 @@ func (t *Taker) Take(max int) (*Lease, error) {
 		return nil, nil
 	}
 	l := &t.lease
-	*l = Lease{ID: taken.Lease, Life: taken.Life, Epoch: taken.Epoch, First: taken.Chunks[0].Base, Views: l.views}
+	*l = Lease{ID: taken.Lease, Life: taken.Life, Epoch: taken.Epoch, First: taken.Chunks[0].Base, Views: l.views, Places: l.Places[:0]}
 	for i, c := range taken.Chunks {
 		if c.Slab == nil {
 			if c.Slab, err = t.read(c); err != nil {
@@ -178,6 +181,7 @@ func (t *Taker) Take(max int) (*Lease, error) {
 		}
 		v := record.View{Slab: c.Slab, First: c.First, Count: c.Count}
 		l.Views = append(l.Views, v)
+		l.Places = append(l.Places, c.Base)
 		l.Records += c.Count
 		for n := c.First; n < c.First+c.Count; n++ {
 			l.Bytes += len(c.Slab.Body(n))

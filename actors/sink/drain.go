@@ -90,7 +90,7 @@ func (d *drain) turn(ctx context.Context, i int) error {
 		return err
 	}
 	o.Counters.EventDrainAttempt.Add(int64(l.Records))
-	batch := Batch{Views: l.Views, Channel: o.Channel.Name(), First: l.First}
+	batch := Batch{Views: l.Views, Channel: o.Channel.Name(), First: l.First, Places: l.Places}
 	if !o.Channel.Durable() {
 		batch.First = -1
 	}

@@ -24,7 +24,7 @@ type kafka struct {
 	route  *kafkaRoute
 	client *kgo.Client
 	env    Env
-	looped bool // the warning about a loop was given
+	loops  loopWarning
 }
 
 func newKafka(s topologies.Settings, env Env) (Sink, error) {
@@ -43,6 +43,9 @@ func newKafka(s topologies.Settings, env Env) (Sink, error) {
 	}
 	if c.TransactionalID != "" {
 		return nil, fmt.Errorf("%s: kafka.producer.transactional.id: the sink commits by itself; leave it out", s.Name())
+	}
+	if env.Topics != nil && env.Topics.Here(route.servers) {
+		return newKafkaHere(route, s.String("kafka.producer.compression.type"), env)
 	}
 	client, err := kgo.NewClient(append(c.Options, kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(4))...)
@@ -64,7 +67,7 @@ func (k *kafka) Deliver(ctx context.Context, batch *Batch) error {
 			return nil
 		}
 		if err == nil {
-			k.warnOfLoop(s, i, r.Topic)
+			k.loops.warn(k.route, k.env, s, i, r.Topic)
 			records = append(records, r)
 		}
 		return err
@@ -88,15 +91,17 @@ func (k *kafka) Close() error {
 	return nil
 }
 
-// warnOfLoop tells once of Flume's documented trap: a Kafka source writes the
+// loopWarning tells once of Flume's documented trap: a Kafka source writes the
 // header that this sink obeys, and events go round in circles.
-func (k *kafka) warnOfLoop(s *record.Slab, i int, topic string) {
-	if k.looped || !k.route.override || topic == k.route.topic {
+type loopWarning bool
+
+func (given *loopWarning) warn(route *kafkaRoute, env Env, s *record.Slab, i int, topic string) {
+	if bool(*given) || !route.override || topic == route.topic {
 		return
 	}
 	if _, offset := s.Header(i, "offset"); offset {
-		k.looped = true
-		k.env.Log.Warn("an event goes back to the topic that a Kafka source read it from; set allowTopicOverride = false, or the source's setTopicHeader = false",
+		*given = true
+		env.Log.Warn("an event goes back to the topic that a Kafka source read it from; set allowTopicOverride = false, or the source's setTopicHeader = false",
 			slog.String("topic", topic))
 	}
 }
@@ -137,7 +142,8 @@ type kafkaRoute struct {
 	timestampHeader string
 	headers         [][2]string // event header, Kafka header
 	flumeFormat     bool
-	encoded         []byte
+
+	plainTopic, expanded, encoded []byte // memory of event and value
 }
 
 func newKafkaRoute(s topologies.Settings) (*kafkaRoute, error) {
@@ -147,6 +153,7 @@ func newKafkaRoute(s topologies.Settings) (*kafkaRoute, error) {
 		partitionHeader: s.String("partitionIdHeader"), partition: anyPartition, timestampHeader: s.String("timestampHeader"),
 		flumeFormat: s.Bool("useFlumeEventFormat"),
 	}
+	r.plainTopic = []byte(r.topic)
 	if r.servers == "" {
 		s.Fail("kafka.bootstrap.servers", "want the brokers, host:port with commas")
 	}
@@ -166,53 +173,85 @@ func newKafkaRoute(s topologies.Settings) (*kafkaRoute, error) {
 	return r, s.Err()
 }
 
+// String is all of the route that says where an event goes.
+func (r *kafkaRoute) String() string {
+	return fmt.Sprintf("%q %t %q %q %d", r.topic, r.override, r.topicHeader, r.partitionHeader, r.partition)
+}
+
 // undeliverable is an event that no retry will deliver.
 type undeliverable struct{ code, reason string }
 
 func (u *undeliverable) Error() string { return u.reason }
 
-func (k *kafkaRoute) record(s *record.Slab, i int) (*kgo.Record, error) {
-	r := &kgo.Record{Topic: k.topic, Partition: k.partition, Timestamp: time.UnixMilli(s.Time())}
+// kafkaEvent is where an event goes. Its bytes are the slab's or the route's.
+type kafkaEvent struct {
+	topic     []byte
+	key       []byte // nil: none
+	partition int32  // or anyPartition
+	time      int64  // ms
+}
+
+// event says where record i goes.
+func (k *kafkaRoute) event(s *record.Slab, i int, e *kafkaEvent) error {
+	*e = kafkaEvent{topic: k.plainTopic, partition: k.partition, time: s.Time()}
 	if named, ok := s.Header(i, k.topicHeader); ok && k.override && len(named) > 0 {
-		r.Topic = string(named)
+		e.topic = named
 	} else if k.escapes != nil {
-		topic, err := k.escapes.expand(nil, s, i, time.Now())
+		topic, err := k.escapes.expand(k.expanded[:0], s, i, time.Now())
 		if err != nil {
-			return nil, &undeliverable{"topic", err.Error()}
+			return &undeliverable{"topic", err.Error()}
 		}
-		r.Topic = string(topic)
+		k.expanded, e.topic = topic, topic
 	}
 	if key, ok := s.Header(i, "key"); ok {
-		r.Key = slices.Clone(key)
+		if e.key = key; key == nil {
+			e.key = []byte{}
+		}
 	}
 	if k.partitionHeader != "" {
 		if text, ok := s.Header(i, k.partitionHeader); ok {
 			n, err := strconv.ParseInt(string(text), 10, 32)
 			if err != nil || n < 0 {
-				return nil, &undeliverable{"partition", fmt.Sprintf("header %s=%q names no partition", k.partitionHeader, text)}
+				return &undeliverable{"partition", fmt.Sprintf("header %s=%q names no partition", k.partitionHeader, text)}
 			}
-			r.Partition = int32(n)
+			e.partition = int32(n)
 		}
 	}
 	if k.timestampHeader != "" {
 		if text, ok := s.Header(i, k.timestampHeader); ok {
 			ms, err := strconv.ParseInt(string(text), 10, 64)
 			if err != nil {
-				return nil, &undeliverable{"timestamp", fmt.Sprintf("header %s=%q is not a time in ms", k.timestampHeader, text)}
+				return &undeliverable{"timestamp", fmt.Sprintf("header %s=%q is not a time in ms", k.timestampHeader, text)}
 			}
-			r.Timestamp = time.UnixMilli(ms)
+			e.time = ms
 		}
+	}
+	return nil
+}
+
+// value is that of record i, good until the next call.
+func (k *kafkaRoute) value(s *record.Slab, i int) []byte {
+	if !k.flumeFormat {
+		return s.Body(i)
+	}
+	k.encoded = s.AppendFlumeEvent(k.encoded[:0], i)
+	return k.encoded
+}
+
+// record is record i for franz-go, which keeps it for a while.
+func (k *kafkaRoute) record(s *record.Slab, i int) (*kgo.Record, error) {
+	var e kafkaEvent
+	if err := k.event(s, i, &e); err != nil {
+		return nil, err
+	}
+	r := &kgo.Record{
+		Topic: string(e.topic), Partition: e.partition, Timestamp: time.UnixMilli(e.time),
+		Key: slices.Clone(e.key), Value: slices.Clone(k.value(s, i)),
 	}
 	for _, h := range k.headers {
 		if v, ok := s.Header(i, h[0]); ok {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h[1], Value: slices.Clone(v)})
 		}
-	}
-	if k.flumeFormat {
-		k.encoded = s.AppendFlumeEvent(k.encoded[:0], i)
-		r.Value = slices.Clone(k.encoded)
-	} else {
-		r.Value = slices.Clone(s.Body(i))
 	}
 	return r, nil
 }

@@ -83,7 +83,7 @@ func (o *outlet) make() error {
 	}
 	o.sink, err = New(o.Settings, Env{
 		Log: o.d.Log.With("sink", o.Name), Agent: o.d.Agent, Name: o.Name, Compat: o.d.Compat, State: state, Replays: o.Replays,
-		Counters: &o.Counters, crashed: func(c *crash) { o.d.end(c) },
+		Counters: &o.Counters, Topics: o.d.Topics, Sole: o.Sole, crashed: func(c *crash) { o.d.end(c) },
 		Keep: func(ctx context.Context, s State) error {
 			return o.Channel.Keep(ctx, o.d.keys(o.Name, s))
 		},

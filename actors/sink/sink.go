@@ -81,6 +81,11 @@ type Env struct {
 	// DeadLetter takes a record that can never be delivered, with the reason;
 	// the sink then counts it as done.
 	DeadLetter func(batch *record.Slab, i int, code, reason string)
+	// Topics are those of the node; nil: it serves none.
+	Topics Topics
+	// Sole says that the channel is durable and that no other sink takes from it:
+	// records come in the channel's order, also after a failure or a crash.
+	Sole bool
 
 	crashed func(*crash) // see contain
 }
@@ -93,6 +98,24 @@ type Batch struct {
 	// that take a key against duplicates. First is -1 for a memory channel.
 	Channel string
 	First   record.Offset
+	// Places are the positions of the first records of the views; nil: the views
+	// follow each other from First on.
+	Places []record.Offset
+}
+
+// Place is the position of the first record of a view, -1 for a memory channel.
+func (b *Batch) Place(view int) record.Offset {
+	switch {
+	case b.First < 0:
+		return -1
+	case b.Places != nil:
+		return b.Places[view]
+	}
+	at := b.First
+	for _, v := range b.Views[:view] {
+		at += record.Offset(v.Count)
+	}
+	return at
 }
 
 // Len is the number of records.

@@ -31,6 +31,8 @@ type Spec struct {
 	Fatal func(error)
 	// DeadLetters is the file for records that can never be delivered.
 	DeadLetters string
+	// Topics are those of the node; nil: it serves none.
+	Topics Topics
 
 	// ---
 	halted bool
@@ -45,6 +47,7 @@ type Member struct {
 	Channel  channel.Ref
 	Batch    int  // records per delivery
 	Replays  bool // see Env
+	Sole     bool // likewise
 	Counters Counters
 
 	trouble atomic.Pointer[Trouble]

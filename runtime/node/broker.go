@@ -104,6 +104,7 @@ func (n *Node) listen(ctx context.Context) error {
 			on = v == "true"
 		}
 		n.kafka.SetAutoCreate(on)
+		n.autoCreate.Store(on)
 	})
 	return nil
 }

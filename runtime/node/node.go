@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -47,6 +48,9 @@ type Node struct {
 	kafka     *kafka.Server
 	kafkaAddr string
 	unwatch   func()
+	topics    *topics
+	// autoCreate says whether topics come into being when they are asked for.
+	autoCreate atomic.Bool
 
 	changing sync.Mutex // one deployment at a time
 	mu       sync.Mutex // what is below
@@ -84,6 +88,7 @@ func Start(o Options) (*Node, error) {
 		opt: o, store: store, tree: supervise.NewTree(system, o.Log), started: time.Now(),
 		agents: map[string]*agent.Agent{}, deployed: map[string]*topologies.Topology{},
 	}
+	n.topics = &topics{n: n}
 	if err := n.startBroker(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), answersMax)
 		defer cancel()
@@ -196,7 +201,7 @@ func (n *Node) change(ctx context.Context, name string, old, next *topologies.To
 func (n *Node) agentEnv(topology string) agent.Env {
 	return agent.Env{
 		Topology: topology, Store: n.store, Tree: n.tree, Log: n.opt.Log, Dir: n.opt.Config.Dir,
-		AllowExec: n.opt.Config.AllowExec, Fatal: n.opt.Fatal,
+		AllowExec: n.opt.Config.AllowExec, Fatal: n.opt.Fatal, Topics: n.sinkTopics(),
 	}
 }
 

@@ -83,7 +83,7 @@ func (n *node) open() {
 	state := cloned(n.state)
 	n.mu.Unlock()
 	s, err := n.target.New(sink.Env{
-		Log: quiet(), Agent: "a1", Name: "k1", State: state, Replays: n.replays, Counters: &sink.Counters{},
+		Log: quiet(), Agent: "a1", Name: "k1", State: state, Replays: n.replays, Counters: &sink.Counters{}, Sole: true,
 		Keep: func(_ context.Context, state sink.State) error { return n.keep(p, state) },
 		DeadLetter: func(_ *record.Slab, i int, code, reason string) {
 			n.t.Errorf("record %d went to the dead letters: %s: %s", i, code, reason)
