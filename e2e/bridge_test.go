@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ type bridge struct {
 
 func newBridge(t *testing.T, part int, channel string) *bridge {
 	b := &bridge{life: newLife(t, choices(t, part), lifeSettings{channel: channel, sinks: 1, rotates: part%2 == 0})}
-	b.kafka = freeAddress(t)
+	b.kafka = freeAddr(t)
 	text, err := os.ReadFile(b.conf)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ a1.sinks.k1.flumeBatchSize = %d
 
 func (b *bridge) run() *node {
 	b.t.Helper()
-	n := b.startWith("--kafka", b.kafka, "--auto-create-topics")
+	n := b.start("--kafka", b.kafka, "--auto-create-topics")
 	n.mustBeReady()
 	return n
 }
@@ -90,9 +91,29 @@ func (b *bridge) lines(n *node, sent int, opts ...kgo.Opt) []int {
 	return seen
 }
 
+// isRead says that the source has settled the log to its end.
+func (b *bridge) isRead() bool {
+	text, err := os.ReadFile(filepath.Join(b.dir, "positions.json"))
+	if err != nil {
+		return false
+	}
+	var places []struct{ Pos int64 }
+	if json.Unmarshal(text, &places) != nil {
+		return false
+	}
+	read := int64(0)
+	for _, p := range places {
+		read += p.Pos
+	}
+	return read >= b.feed.bytes
+}
+
 func (b *bridge) mustBeOnce(n *node) {
 	b.t.Helper()
-	b.await(n)
+	until(b.t, "every line has left the channel", func() bool {
+		metrics := n.get("/metrics")
+		return strings.Contains(metrics, `sluice_ledger_events{account="held",agent="a1",node="a1"} 0`) && b.isRead()
+	})
 	for name, opts := range map[string][]kgo.Opt{"plain": nil, "read_committed": {kgo.FetchIsolationLevel(kgo.ReadCommitted())}} {
 		var lost, twice []int
 		for id, times := range b.lines(n, b.feed.next, opts...) {
