@@ -62,13 +62,16 @@ func (f *fetch) mentioned() []place {
 
 func (f *fetch) told(at place) kmsg.ShareFetchResponseTopicPartition {
 	p := kmsg.NewShareFetchResponseTopicPartition()
+	p.Records = []byte{} // never null: the Java client cannot read that
 	p.Partition, p.ErrorCode, p.AcknowledgeErrorCode = at.partition, f.errors[at], f.codes[at]
 	p.ErrorMessage, p.AcknowledgeErrorMessage = message(p.ErrorCode), message(p.AcknowledgeErrorCode)
 	for _, g := range f.got {
 		if g.place != at {
 			continue
 		}
-		p.Records = g.batches
+		if len(g.batches) > 0 {
+			p.Records = g.batches
+		}
 		for _, r := range g.runs {
 			p.AcquiredRecords = append(p.AcquiredRecords, kmsg.ShareFetchResponseTopicPartitionAcquiredRecord{
 				FirstOffset: r.First, LastOffset: r.Last, DeliveryCount: r.Count,

@@ -18,6 +18,9 @@ func (s *Server) deleteGroups(r *request) {
 		func(all []kmsg.DeleteGroupsResponseGroup) {
 			resp := kmsg.NewPtrDeleteGroupsResponse()
 			resp.Groups = all
+			for _, g := range all {
+				s.broker.Share().Forget(g.Group) // no share partition works by a state that is gone
+			}
 			r.answer(resp)
 		})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -82,5 +83,98 @@ func TestAShareGroupHandsOutAgainWhatWasReleased(t *testing.T) {
 	p := ask[*kmsg.DescribeShareGroupOffsetsResponse](w, 1, req).Groups[0].Topics[0].Partitions[0]
 	if p.StartOffset != 10 || p.Lag != 0 {
 		t.Errorf("all is accepted: start %d, lag %d, want 10 and 0", p.StartOffset, p.Lag)
+	}
+}
+
+// shareMember joins a share group (epoch 0) or leaves it (-1).
+func (w *whole) shareMember(group, member string, epoch int32) {
+	w.t.Helper()
+	patient(w, 1, func(r *kmsg.ShareGroupHeartbeatResponse) int16 { return r.ErrorCode }, func() kmsg.Request {
+		req := kmsg.NewPtrShareGroupHeartbeatRequest()
+		req.GroupID, req.MemberID, req.MemberEpoch = group, member, epoch
+		if epoch == 0 {
+			req.SubscribedTopicNames = []string{"orders"}
+		}
+		return req
+	})
+}
+
+// shareFetch asks for records of orders-0, and accepts those up to an offset.
+func shareFetch(c *asker, topic [16]byte, member string, epoch int32, accepted ...int64) kmsg.ShareFetchResponseTopicPartition {
+	c.t.Helper()
+	req := kmsg.NewPtrShareFetchRequest()
+	req.GroupID, req.MemberID, req.ShareSessionEpoch = kmsg.StringPtr("g"), &member, epoch
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = 10, 1, 1<<20, 500, 500
+	p := kmsg.NewShareFetchRequestTopicPartition()
+	for _, offset := range accepted {
+		a := kmsg.NewShareFetchRequestTopicPartitionAcknowledgementBatch()
+		a.LastOffset, a.AcknowledgeTypes = offset, []int8{1}
+		p.AcknowledgementBatches = append(p.AcknowledgementBatches, a)
+	}
+	t := kmsg.NewShareFetchRequestTopic()
+	t.TopicID, t.Partitions = topic, append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	resp := on[*kmsg.ShareFetchResponse](c, 1, req)
+	if resp.ErrorCode != 0 {
+		c.t.Fatalf("share fetch at epoch %d: %v", epoch, kerr.ErrorForCode(resp.ErrorCode))
+	}
+	if len(resp.Topics) == 0 {
+		return kmsg.NewShareFetchResponseTopicPartition()
+	}
+	return resp.Topics[0].Partitions[0]
+}
+
+// untilShared fetches until there are records, and returns the next epoch.
+func untilShared(c *asker, topic [16]byte, member string) (p kmsg.ShareFetchResponseTopicPartition, epoch int32) {
+	c.t.Helper()
+	for len(p.AcquiredRecords) == 0 {
+		p = shareFetch(c, topic, member, epoch)
+		epoch++
+	}
+	return p, epoch
+}
+
+// The Java client cannot read null records.
+func TestAShareFetchThatOnlyAcknowledgesHasRecordsWithNothingInThem(t *testing.T) {
+	w := startWhole(t)
+	id := w.topic("orders", 1)
+	w.shareFromStart("g")
+	w.fill("orders", 3)
+	w.shareMember("g", "m", 0)
+	c := w.client()
+	got, epoch := untilShared(c, id, "m")
+	last := got.AcquiredRecords[len(got.AcquiredRecords)-1].LastOffset
+	if p := shareFetch(c, id, "m", epoch, last); p.Records == nil || len(p.Records) > 0 || p.AcknowledgeErrorCode != 0 {
+		t.Errorf("the records are %#v, the acknowledgement's code %d, want no records, none null, and 0", p.Records, p.AcknowledgeErrorCode)
+	}
+}
+
+func TestAShareGroupThatWasDeletedBeginsAnew(t *testing.T) {
+	w := startWhole(t)
+	id := w.topic("orders", 1)
+	w.fill("orders", 3)
+	w.shareMember("g", "m", 0)
+	begun := func() int64 {
+		req := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
+		q := kmsg.NewDescribeShareGroupOffsetsRequestGroup()
+		q.GroupID = "g"
+		req.Groups = append(req.Groups, q)
+		for _, topic := range ask[*kmsg.DescribeShareGroupOffsetsResponse](w, 1, req).Groups[0].Topics {
+			return topic.Partitions[0].StartOffset
+		}
+		return -1
+	}
+	c := w.client()
+	for epoch := int32(0); begun() != 3; epoch++ { // at the end: the default
+		shareFetch(c, id, "m", epoch)
+	}
+	w.shareMember("g", "m", -1)
+	w.shareFromStart("g")
+	del := kmsg.NewPtrDeleteGroupsRequest()
+	del.Groups = []string{"g"}
+	wantCode(t, "delete the group", ask[*kmsg.DeleteGroupsResponse](w, 2, del).Groups[0].ErrorCode, nil)
+	w.shareMember("g", "n", 0)
+	if got, _ := untilShared(w.client(), id, "n"); got.AcquiredRecords[0].FirstOffset != 0 {
+		t.Errorf("the first record is %+v, want that at 0", got.AcquiredRecords[0])
 	}
 }
