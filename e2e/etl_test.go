@@ -17,6 +17,7 @@ func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 		{"transactions", "^TestTxnEtl$"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			rnd := choices(t, 700+i)
 			k, door := newNodeBehindADoor(t, "--auto-create-topics")
 			kills := times(2, 5, 100)
@@ -26,7 +27,7 @@ func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 				l := k.killLoop(kills-total, func() time.Duration {
 					return time.Second + time.Duration(rnd.Int64N(int64(3*time.Second)))
 				})
-				v := runSuite(t, door, c.pattern, times(20_000, 50_000, 500_000), time.Duration(times(5, 8, 25))*time.Minute)
+				v := runSuite(t, door, c.pattern, times(10_000, 20_000, 500_000), time.Duration(times(5, 8, 25))*time.Minute)
 				total += l.end()
 				if v.err != nil || len(v.failed) > 0 || len(v.passed) == 0 {
 					t.Fatalf("round %d, %d kills: %s (%v)\n%s\n%s", rounds, total, strings.Join(v.failed, " "), v.err, v.lastOf(60), k.messages())

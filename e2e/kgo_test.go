@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -70,7 +71,7 @@ func runSuite(t *testing.T, addr, pattern string, records int, limit time.Durati
 	c := exec.CommandContext(ctx, path, args...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c.Dir = suite.source // some of the tests read it
-	c.Env = append(append(os.Environ(), "KGO_SEEDS="+addr, "KGO_TEST_RF=1", "KGO_TEST_MAX_TOPIC_PARTS=11", "KGO_LOG_LEVEL=none",
+	c.Env = append(append(os.Environ(), "KGO_SEEDS="+addr, "KGO_TEST_RF=1", "KGO_TEST_MAX_TOPIC_PARTS=11", "KGO_LOG_LEVEL="+cmp.Or(os.Getenv("KGO_LOG_LEVEL"), "none"),
 		fmt.Sprintf("KGO_TEST_RECORDS=%d", records)), env...)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
@@ -87,9 +88,10 @@ func runSuite(t *testing.T, addr, pattern string, records int, limit time.Durati
 		}
 	}
 	if dir := os.Getenv("SLUICE_KEEP"); dir != "" {
-		name := strings.ReplaceAll(t.Name(), "/", "-") + ".log"
-		if err := os.WriteFile(filepath.Join(os.TempDir(), name), out.Bytes(), 0o600); err == nil {
-			t.Logf("output of the suite: %s", filepath.Join(os.TempDir(), name))
+		if f, err := os.CreateTemp("", strings.ReplaceAll(t.Name(), "/", "-")+"-*.log"); err == nil {
+			f.Write(out.Bytes())
+			f.Close()
+			t.Logf("output of the suite: %s", f.Name())
 		}
 	}
 	return v
