@@ -13,21 +13,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluicehq/sluice/actors/agent"
 	"github.com/sluicehq/sluice/runtime/admin"
 	"github.com/sluicehq/sluice/runtime/config"
 	"github.com/sluicehq/sluice/topologies/examples"
 )
 
 // demoAgent is the agent's name in the example.
-const demoAgent = "a1"
+const demoAgent = "shop"
 
 // demoFlags are the flags of sluice demo.
 type demoFlags struct {
 	nodes, rate        int
 	seconds, killEvery float64
 	keep               bool
-	http               string
+	http, kafka        string
 }
 
 func newDemo() *cobra.Command {
@@ -35,10 +34,11 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole thing on this machine, with nothing prepared",
-		Long: `Demo runs an agent from an unchanged flume.conf in a temporary directory: a small load
-writes a log, the agent tails it through a durable channel into rolled files. Press k to
-kill a part of it and see it come back. At the end every line of the log is counted in
-the files: none may be lost, and none may be there twice.`,
+		Long: `Demo runs a node in a temporary directory: a small load writes a log; an agent from an
+unchanged flume.conf tails it through a durable channel into a topic with six partitions; a
+group of three ordinary Kafka consumers reads that. Press k to kill a part, of the agent or of
+the topic, and see it come back. At the end every line of the log is counted in the topic:
+none may be lost, and none may be there twice.`,
 		Example: `  sluice demo
   sluice demo --seconds 20 --kill-every 3`,
 		Args: cobra.NoArgs,
@@ -51,6 +51,7 @@ the files: none may be lost, and none may be there twice.`,
 	l.IntVar(&f.rate, "rate", 1000, "lines a second that the load writes")
 	l.BoolVar(&f.keep, "keep", false, "keep the directory")
 	l.StringVar(&f.http, "http", "127.0.0.1:0", "where the API and the metrics listen; empty: nowhere")
+	l.StringVar(&f.kafka, "kafka", "127.0.0.1:0", "where Kafka's clients connect; port 0 takes a free one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case f.nodes != 1:
@@ -77,22 +78,15 @@ type demo struct {
 	back    int // kills of which the part has come back
 	victims []string
 	watched *victim
-	last    counts // of the previous status line
-	checked <-chan *tally
-	files   *tally // as last counted
-}
-
-// victim is a part that was killed and has not come back yet.
-type victim struct {
-	path     string
-	at       time.Time
-	restarts int64
+	topic   *shopTopic
+	last    counts   // of the previous status line
+	lines   []counts // of the last seconds
 }
 
 // counts are what a rate is made of.
 type counts struct {
-	at                 time.Time
-	written, delivered int64
+	at                       time.Time
+	written, delivered, read int64
 }
 
 func runDemo(cmd *cobra.Command, f *demoFlags, form string) (err error) {
@@ -133,21 +127,15 @@ func runDemo(cmd *cobra.Command, f *demoFlags, form string) (err error) {
 }
 
 func (d *demo) start(cmd *cobra.Command) error {
-	for _, sub := range []string{"out", "state"} {
-		if err := os.Mkdir(filepath.Join(d.dir, sub), 0o700); err != nil {
-			return err
-		}
-	}
-	conf := filepath.Join(d.dir, "flume.conf")
-	if err := os.WriteFile(conf, []byte(examples.Demo), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(d.dir, "state"), 0o700); err != nil {
 		return err
 	}
-	def, err := admin.ReadDefinition(admin.Definition{Name: "demo", Agent: demoAgent, Properties: map[string]string{"demo.dir": d.dir}}, conf)
-	if err != nil {
+	conf := filepath.Join(d.dir, "flume.conf")
+	if err := os.WriteFile(conf, []byte(examples.Shop), 0o600); err != nil {
 		return err
 	}
 	cfg, _, err := config.Read(config.Input{Flags: map[string]string{
-		"node": "demo", "data": filepath.Join(d.dir, "state", "store"), "http": d.f.http, "allow-chaos": "true", "store-min-free": "0",
+		"node": "demo", "data": filepath.Join(d.dir, "state", "store"), "http": d.f.http, "kafka": d.f.kafka, "allow-chaos": "true", "store-min-free": "0",
 	}})
 	if err != nil {
 		return err
@@ -160,6 +148,15 @@ func (d *demo) start(cmd *cobra.Command) error {
 	d.process, err = startProcess(processOptions{config: cfg, load: runs(cfg.AllowExec), stdout: io.Discard, stderr: io.Discard, log: newLogger(log, "info")})
 	if err != nil {
 		return err
+	}
+	addr := d.process.node.KafkaAddr()
+	def, err := admin.ReadDefinition(admin.Definition{Name: "demo", Agent: demoAgent,
+		Properties: map[string]string{"demo.dir": d.dir, "demo.kafka": addr}}, conf)
+	if err != nil {
+		return d.process.fail(err)
+	}
+	if d.topic, err = openTopic(cmd.Context(), addr); err != nil {
+		return d.process.fail(err)
 	}
 	if d.load, err = startLoad(filepath.Join(d.dir, "app.log"), d.f.rate); err != nil {
 		return d.process.fail(err)
@@ -177,10 +174,13 @@ func (d *demo) head() {
 		end = "kept"
 	}
 	d.out.line("sluice %s  demo in %s (%s)", version, d.dir, end)
-	d.out.line("  agent a1 (flume.conf, unchanged)   tail app.log -> file channel, synced -> rolled files   up in %d ms",
-		time.Since(d.began).Milliseconds())
+	d.out.line("  agent shop (flume.conf, unchanged)  tail app.log -> file channel, synced -> Kafka sink -> topic %s", demoTopic)
+	d.out.line("  topic %s                        %d partitions   group %s: %d consumers   all up in %d ms",
+		demoTopic, demoPartitions, demoGroup, demoConsumers, time.Since(d.began).Milliseconds())
+	d.out.line("  Kafka API                           %s   sluice topic consume %s --offset -5 --bootstrap-server %s",
+		d.topic.addr, demoTopic, d.topic.addr)
 	if a := d.process.server.Addresses()["http"]; a != "" {
-		d.out.line("  API and metrics                    http://%s/metrics   sluice topology describe --server http://%s", a, a)
+		d.out.line("  API and metrics                     http://%s/metrics   sluice topology describe --server http://%s", a, a)
 	}
 	if d.out.keys != nil {
 		d.out.line("  try:  k = kill a part   q = quit, and count every line")
@@ -199,18 +199,9 @@ func (d *demo) run(ctx context.Context) error {
 	defer look.Stop()
 	end, kill := after(d.f.seconds), every(d.f.killEvery)
 	defer kill.Stop()
-	d.last, d.files = d.counts(), &tally{}
-	checking, endChecking := context.WithCancel(ctx)
-	d.checked = keepCounting(checking, filepath.Join(d.dir, "out"))
-	defer func() {
-		endChecking()
-		for range d.checked {
-		}
-	}()
+	d.last = d.counts()
 	for {
 		select {
-		case t := <-d.checked:
-			d.files = t
 		case <-end:
 			return nil
 		case <-stop:
@@ -256,173 +247,38 @@ func (d *demo) counts() counts {
 	for _, a := range d.process.node.Status().Agents {
 		c.delivered += a.Ledger.Delivered
 	}
+	c.read, _, _ = d.topic.figures(0)
 	return c
+}
+
+// overdueAfter is after how long a line that is in no partition yet counts as lost:
+// longer than a part takes to come back.
+const overdueAfter = 10 * time.Second
+
+// overdue is how many lines were written that long ago.
+func (d *demo) overdue(now counts) (written int64) {
+	d.lines = append(d.lines, now)
+	for len(d.lines) > 1 && now.at.Sub(d.lines[1].at) >= overdueAfter {
+		d.lines = d.lines[1:]
+	}
+	if now.at.Sub(d.lines[0].at) >= overdueAfter {
+		written = d.lines[0].written
+	}
+	return written
 }
 
 func (d *demo) status() {
 	now := d.counts()
 	secs := now.at.Sub(d.last.at).Seconds()
-	in, out := float64(now.written-d.last.written)/secs, float64(now.delivered-d.last.delivered)/secs
+	rate := func(now, before int64) float64 { return float64(now-before) / secs }
+	in, stored, read := rate(now.written, d.last.written), rate(now.delivered, d.last.delivered), rate(now.read, d.last.read)
 	d.last = now
 	l := d.process.node.Status().Ledger
+	_, lost, duplicates := d.topic.figures(int(d.overdue(now)))
 	d.out.redraw(
-		field{fmt.Sprintf("in %.0f/s", in), 3}, field{fmt.Sprintf("out %.0f/s", out), 3},
-		field{fmt.Sprintf("received %d", l.Received), 1}, field{fmt.Sprintf("held %d", l.Held), 4},
-		field{fmt.Sprintf("delivered %d", l.Delivered), 2},
-		field{fmt.Sprintf("lost %d", d.files.lost(len(d.files.seen))), 6}, field{fmt.Sprintf("duplicates %d", d.files.duplicates()), 5},
+		field{fmt.Sprintf("in %.0f/s", in), 3}, field{fmt.Sprintf("in channel %d", l.Held), 4},
+		field{fmt.Sprintf("stored %.0f/s", stored), 2}, field{fmt.Sprintf("read %.0f/s", read), 3},
+		field{fmt.Sprintf("lag %d", max(now.delivered-now.read, 0)), 1},
+		field{fmt.Sprintf("lost %d", lost), 6}, field{fmt.Sprintf("duplicates %d", duplicates), 5},
 		field{fmt.Sprintf("kills %d", d.kills), 4})
-}
-
-// kill makes the next of the agent's parts fail: sink, source, channel in turn.
-func (d *demo) kill() {
-	if d.watched != nil {
-		return // one at a time, so that the line about its return is its own
-	}
-	if d.victims == nil {
-		d.victims = parts(d.process.node.ActorTree())
-	}
-	if len(d.victims) == 0 {
-		return
-	}
-	path := d.victims[d.kills%len(d.victims)]
-	before, err := d.process.node.InspectActor(path)
-	if err == nil {
-		err = d.process.node.KillActor(path)
-	}
-	if err != nil {
-		d.out.line("  could not kill %s: %v", path, err)
-		return
-	}
-	d.kills++
-	d.watched = &victim{path: path, at: time.Now(), restarts: before.Restarts}
-	d.out.line("  killed %s", path)
-}
-
-// parts are the paths of an agent's sinks, sources and channels, in this order.
-func parts(tree admin.ActorNode) []string {
-	var paths []string
-	for _, kind := range []string{"sink", "source", "channel"} {
-		tree.Walk(func(n admin.ActorNode, _ int) {
-			if n.Kind == kind {
-				paths = append(paths, n.Path)
-			}
-		})
-	}
-	return paths
-}
-
-// lookForVictim says when what was killed runs again.
-func (d *demo) lookForVictim() {
-	if d.watched == nil {
-		return
-	}
-	n, err := d.process.node.InspectActor(d.watched.path)
-	if err != nil || n.State != agent.Running || n.Restarts == d.watched.restarts {
-		return
-	}
-	d.out.line("  %s is back after %d ms", d.watched.path, time.Since(d.watched.at).Milliseconds())
-	d.back++
-	d.watched = nil
-}
-
-// keepCounting counts in the files below dir again and again, and rests twenty
-// times as long as that takes, until ctx ends. What looks wrong is counted
-// twice: a sink that comes back cuts its file while it is being read.
-func keepCounting(ctx context.Context, dir string) <-chan *tally {
-	results := make(chan *tally, 1)
-	go func() {
-		defer close(results)
-		for {
-			began := time.Now()
-			t, err := tallyDir(dir)
-			if err != nil || t.duplicates() > 0 || t.lost(len(t.seen)) > 0 {
-				t, err = tallyDir(dir)
-			}
-			if err == nil {
-				select {
-				case results <- t:
-				case <-ctx.Done():
-				}
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(max(500*time.Millisecond, 20*time.Since(began))):
-			}
-		}
-	}()
-	return results
-}
-
-// verdict is how a demo ended.
-type verdict struct {
-	Written    int          `json:"written"`
-	Lost       int          `json:"lost"`
-	Duplicates int          `json:"duplicates"`
-	Foreign    int          `json:"foreign"` // lines in the files that nobody wrote
-	Kills      int          `json:"kills"`
-	Back       int          `json:"back"` // of the parts killed
-	Ledger     agent.Ledger `json:"ledger"`
-	Balanced   bool         `json:"balanced"`
-	Good       bool         `json:"good"`
-	Dir        string       `json:"dir,omitempty"` // where everything is kept
-}
-
-func (v verdict) String() string {
-	word, balance, kept := "good", "the ledger balances", ""
-	if !v.Good {
-		word = "BAD"
-	}
-	if !v.Balanced {
-		balance = fmt.Sprintf("the ledger does not balance: %+v", v.Ledger)
-	}
-	if v.Foreign > 0 {
-		balance += fmt.Sprintf("; %d lines that nobody wrote", v.Foreign)
-	}
-	if v.Dir != "" {
-		kept = "; kept in " + v.Dir
-	}
-	return fmt.Sprintf("verdict: %s: written %d, lost %d duplicates %d; %s killed, %d came back; %s%s",
-		word, v.Written, v.Lost, v.Duplicates, plural(v.Kills, "part"), v.Back, balance, kept)
-}
-
-// finishWait is how long the agent has for what is left when the load ends.
-const finishWait = 30 * time.Second
-
-// finish ends the load, waits for the last line, stops the agent and counts
-// every line in its files.
-func (d *demo) finish() (verdict, error) {
-	written, err := d.load.finish()
-	if err != nil {
-		return verdict{}, d.process.fail(err)
-	}
-	deadline := time.After(finishWait)
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-waiting:
-	for d.watched != nil || d.counts().delivered < int64(written) {
-		select {
-		case <-deadline:
-			break waiting
-		case <-look.C:
-			d.lookForVictim()
-		}
-	}
-	l := d.process.node.Status().Ledger
-	ctx, cancel := context.WithTimeout(context.Background(), finishWait)
-	defer cancel()
-	if err := d.process.stop(ctx); err != nil {
-		return verdict{}, err
-	}
-	t, err := tallyDir(filepath.Join(d.dir, "out"))
-	if err != nil {
-		return verdict{}, err
-	}
-	v := verdict{Written: written, Lost: t.lost(written), Duplicates: t.duplicates(), Foreign: t.foreign + max(len(t.seen)-written, 0), Kills: d.kills, Back: d.back, Ledger: l}
-	v.Balanced = l.Unaccounted == 0 && l.Held == 0 && l.Received == int64(written) && l.Delivered == int64(written)
-	v.Good = v.Lost == 0 && v.Duplicates == 0 && v.Foreign == 0 && v.Balanced && v.Kills == v.Back
-	if d.f.keep {
-		v.Dir = d.dir
-	}
-	return v, nil
 }

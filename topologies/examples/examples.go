@@ -4,10 +4,11 @@ package examples
 
 import "embed"
 
-// Demo is the flume.conf of `sluice demo`. It wants -Ddemo.dir=DIR.
+// Shop is the flume.conf of `sluice demo`. It wants -Ddemo.dir=DIR and
+// -Ddemo.kafka=HOST:PORT.
 //
-//go:embed demo.conf
-var Demo string
+//go:embed shop.conf
+var Shop string
 
 // Files are all examples, by file name.
 //
