@@ -62,6 +62,7 @@ var runs = map[string]example{
 	"orders.yaml":          {agent: "shop", kafka: true},
 	"seq.conf":             {agent: "a1"},
 	"sequencefile.conf":    {agent: "a1", quiet: true}, // wants Avro files
+	"shop.conf":            {agent: "shop", alone: true, quiet: true},
 	"spillablememory.conf": {agent: "a1"},
 	"spooldir.conf":        {agent: "inbox"},
 	"stress.conf":          {agent: "bench"},
