@@ -263,6 +263,11 @@ func (t *taildir) turn(ctx context.Context, f *tailFile, flush bool) (read int, 
 		if batch == nil {
 			return read, nil
 		}
+		if f.outgrown() {
+			batch.Release()
+			f.dirty = true // the next look begins it anew
+			return read, nil
+		}
 		if cut {
 			t.counters.Truncated.Add(1)
 			t.log.Warn("a line is too long for one record and becomes several", "file", f.path, "at", from, "bytes", lineMax)

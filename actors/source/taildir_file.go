@@ -193,6 +193,18 @@ func (f *tailFile) look(now time.Time) (rewritten bool, err error) {
 	return false, f.growPrint()
 }
 
+// outgrown says that what was just read may be of another content: since the
+// last look the file was cut and has grown beyond the position again. Of a file
+// that was only cut, what was read is what it held before.
+func (f *tailFile) outgrown() bool {
+	info, err := f.f.Stat()
+	if err != nil || info.Size() == f.size && info.ModTime().Equal(f.mtime) || info.Size() < f.pos {
+		return false
+	}
+	have, err := printOf(f.f, f.print.n)
+	return err == nil && have != f.print || errors.Is(err, io.EOF)
+}
+
 // growPrint extends the fingerprint to what the file has now.
 func (f *tailFile) growPrint() error {
 	n := int(min(f.size, printMax))

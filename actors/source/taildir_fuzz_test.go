@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -125,4 +126,76 @@ func linesOf(text []byte) []string {
 		text = rest
 	}
 	return lines
+}
+
+// A log that is cut and at once outgrows the place of its reader holds other
+// lines there. They are not taken for the rest of the old ones.
+func TestOfAFileThatWasOutgrownNothingIsTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old 1\nold 2\n")
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	f := &tailFile{path: path, f: file, average: 10}
+	read := func() (first string, outgrown bool) {
+		batch, _, err := f.next(1, false)
+		if err != nil || batch == nil {
+			t.Fatalf("nothing is read: %v", err)
+		}
+		defer batch.Release()
+		return string(batch.Body(0)), f.outgrown()
+	}
+	look := func() bool {
+		rewritten, err := f.look(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rewritten
+	}
+	look()
+	if first, outgrown := read(); first != "old 1" || outgrown {
+		t.Fatalf("%q, outgrown %v", first, outgrown)
+	}
+	write("new line 1\nnew line 2\n") // longer than the old one was read
+	if first, outgrown := read(); !outgrown {
+		t.Fatalf("%q is taken for a line of the old log", first)
+	}
+	if !look() {
+		t.Fatal("the next look does not see that the file was written anew")
+	}
+}
+
+// What was read of a log before it was cut is what it held.
+func TestWhatWasReadBeforeACutCounts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	if err := os.WriteFile(path, []byte("one\ntwo\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	f := &tailFile{path: path, f: file, average: 10}
+	if _, err := f.look(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	batch, _, err := f.next(10, false)
+	if err != nil || batch == nil {
+		t.Fatalf("nothing is read: %v", err)
+	}
+	defer batch.Release()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if f.outgrown() {
+		t.Fatal("lines that were read in time are thrown away")
+	}
 }
