@@ -241,6 +241,32 @@ func TestJavaToolsAdministerGroupsAndOffsets(t *testing.T) {
 	}
 }
 
+// stay runs a tool until the test ends.
+func (j *java) stay(class string, args ...string) {
+	j.t.Helper()
+	c := exec.CommandContext(j.t.Context(), "java", append([]string{"-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", filepath.Join(j.jars, "tools", "*"),
+		"org.apache.kafka.tools." + class, "--bootstrap-server", j.addr}, args...)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		j.t.Fatal(err)
+	}
+	j.t.Cleanup(func() { c.Wait() }) // the test's context has ended then
+}
+
+func TestJavaToolsShowGroupsAtWork(t *testing.T) {
+	j := newJava(t)
+	j.tool(topicsTool, "--create", "--topic", "orders", "--partitions", "2")
+	for _, g := range []string{"classic", "consumer"} {
+		j.stay(readerTool, "--topic", "orders", "--group", g, "--consumer-property", "group.protocol="+g)
+		until(t, "the member has its partitions", func() bool {
+			out, _, err := j.try("tools", "", "org.apache.kafka.tools."+groupsTool, "--bootstrap-server", j.addr, "--describe", "--group", g, "--members", "--verbose")
+			return err == nil && strings.Contains(out, "orders:0,1")
+		})
+		j.has("state", j.tool(groupsTool, "--describe", "--group", g, "--state"), "Stable 1")
+		j.has("delete", j.tool(groupsTool, "--delete", "--group", g), "GroupNotEmptyException")
+	}
+}
+
 func TestJavaToolsMeasureAndVerify(t *testing.T) {
 	j := newJava(t)
 	j.has("producer", j.tool(perfTool, "--topic", "perf", "--num-records", "20000", "--record-size", "200", "--throughput", "-1"), "20000 records sent")
