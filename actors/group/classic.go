@@ -47,6 +47,10 @@ type classic struct {
 	// whenever somebody joins.
 	grew      bool
 	remaining int64
+
+	// shrunk says that a member is gone whom the log still has; unfinished, of a
+	// group as the log tells it, that such a member was taken out of it.
+	shrunk, unfinished bool
 }
 
 // member is a member of a classic group.
@@ -60,6 +64,7 @@ type member struct {
 	protocols  []kmsg.JoinGroupRequestProtocol
 	assignment []byte
 	fresh      bool // has not heard of its id yet
+	noted      bool // is in the log
 	join       *Request
 	sync       *Request
 }
@@ -157,6 +162,7 @@ func (c *classic) drop(m *member, code int16) {
 	c.answerSync(m, code)
 	delete(c.members, m.id)
 	delete(c.unsynced, m.id)
+	c.shrunk = c.shrunk || m.noted
 	c.order = slices.DeleteFunc(c.order, func(id string) bool { return id == m.id })
 	if m.instance != nil && c.static[*m.instance] == m.id {
 		delete(c.static, *m.instance)
@@ -184,6 +190,32 @@ func (c *classic) left() {
 	case preparing:
 		c.completeIfAllJoined()
 	}
+	if c.shrunk && len(c.members) <= shrunkMax {
+		c.noteShrunk()
+	}
+}
+
+// shrunkMax is how many members a group may have that is written down whenever
+// one leaves. With more of them that would be too much to write: when all of a
+// thousand leave one by one, half a million.
+const shrunkMax = 100
+
+// note writes the group down as it is.
+func (c *classic) note() {
+	for _, m := range c.members {
+		m.noted = true
+	}
+	c.shrunk = false
+	c.s.write(groupRecord(c, c.leader))
+}
+
+// noteShrunk writes down who is left of those the log has. Otherwise those who
+// have gone would be back after a crash, with whole sessions, and every
+// rebalance would wait for them. Without a leader the record says that the
+// generation is over.
+func (c *classic) noteShrunk() {
+	c.shrunk = false
+	c.s.write(groupRecord(c, ""))
 }
 
 func (c *classic) answerJoin(m *member, code int16) {
@@ -306,7 +338,7 @@ func (c *classic) completeJoin() {
 func (c *classic) becomeEmpty() {
 	c.protocol, c.leader, c.topics = "", "", nil
 	c.become(empty)
-	c.s.write(groupRecord(c))
+	c.note()
 	c.s.timers.atMost(timerKey{retentionTimer, c.g.id, ""}, c.s.now+c.s.config.RetentionCheck.Milliseconds())
 }
 

@@ -239,6 +239,6 @@ func (c *classic) takeOldPlace(m *member, leaderBefore string) {
 	}
 	c.listen(m)
 	c.topics = c.subscriptions()
-	c.s.write(groupRecord(c))
+	c.note()
 	c.s.answer(r, resp)
 }

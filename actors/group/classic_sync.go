@@ -19,6 +19,8 @@ func (s *State) syncGroup(r *Request, b *kmsg.SyncGroupRequest) {
 		s.syncError(r, kerr.InvalidGroupID.Code)
 	case g != nil && g.consumer != nil:
 		g.consumer.syncClassic(r, b)
+	case g == nil && b.Generation > 0 && b.MemberID != "":
+		s.syncError(r, kerr.RebalanceInProgress.Code) // see syncRequest
 	case g == nil || g.classic == nil:
 		s.syncError(r, kerr.UnknownMemberID.Code)
 	default:
@@ -70,7 +72,7 @@ func (c *classic) assign(assignments []kmsg.SyncGroupRequestGroupAssignment) {
 		}
 	}
 	c.become(stable)
-	c.s.write(groupRecord(c))
+	c.note()
 	for _, id := range c.order {
 		if m := c.members[id]; m.sync != nil {
 			c.listen(m)

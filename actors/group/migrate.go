@@ -133,7 +133,7 @@ func (c *consumer) downgrade() {
 	}
 	k.protocol = k.chooseProtocol()
 	k.topics = k.subscriptions()
-	s.write(groupRecord(k))
+	k.note()
 	k.rebalance()
 }
 

@@ -48,17 +48,21 @@ func groupKey(group string) []byte {
 	return k.AppendTo(nil)
 }
 
-func groupRecord(c *classic) Record {
+// groupRecord tells of the members that the log is to have.
+func groupRecord(c *classic, leader string) Record {
 	v := kmsg.NewGroupMetadataValue()
 	v.Version, v.ProtocolType, v.Generation, v.CurrentStateTimestamp = 3, c.protocolType, c.generation, c.since
 	if c.protocol != "" {
 		v.Protocol = ptr(c.protocol)
 	}
-	if c.leader != "" {
-		v.Leader = ptr(c.leader)
+	if leader != "" {
+		v.Leader = ptr(leader)
 	}
 	for _, id := range c.order {
 		m := c.members[id]
+		if !m.noted {
+			continue
+		}
 		e := kmsg.NewGroupMetadataValueMember()
 		e.MemberID, e.InstanceID, e.ClientID, e.ClientHost = id, m.instance, m.clientID, m.clientHost
 		e.RebalanceTimeoutMillis, e.SessionTimeoutMillis = m.rebalance, m.session
@@ -201,6 +205,7 @@ func (s *State) replayGroup(key, value []byte) error {
 		m := &member{
 			id: e.MemberID, instance: e.InstanceID, clientID: e.ClientID, clientHost: e.ClientHost,
 			session: e.SessionTimeoutMillis, rebalance: e.RebalanceTimeoutMillis, assignment: slices.Clone(e.Assignment),
+			noted: true,
 		}
 		if v.Protocol != nil {
 			m.protocols = []kmsg.JoinGroupRequestProtocol{{Name: *v.Protocol, Metadata: slices.Clone(e.Subscription)}}
@@ -214,6 +219,7 @@ func (s *State) replayGroup(key, value []byte) error {
 		if v.Leader != nil {
 			c.leader = *v.Leader
 		}
+		c.unfinished = v.Leader == nil
 	}
 	return nil
 }
@@ -232,6 +238,10 @@ func (s *State) Loaded(now int64) {
 			}
 			if g.classic.since < 0 {
 				g.classic.since = now
+			}
+			if g.classic.unfinished {
+				g.classic.unfinished = false
+				g.classic.rebalance()
 			}
 		case g.consumer != nil:
 			g.consumer.loaded()
