@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,13 +182,13 @@ func (r *capacityRun) wayJobs(w way) []capacityJob {
 	}
 	for _, s := range w.sources {
 		add("source", s, func(dir, kafka string) (topologies.Agent, int64, error) {
-			fed, n, err := r.fed(s, dir, "c1")
+			fed, n, err := r.fed(s, dir, kafka, "c1")
 			return oneWay(fed, memory("c1"), null(max(batchOf(s), usualBatch), "c1")), n, err
 		})
 	}
-	add("channel", w.channel, func(dir, _ string) (topologies.Agent, int64, error) {
+	add("channel", w.channel, func(dir, kafka string) (topologies.Agent, int64, error) {
 		s, n := r.stress(w.batchIn(), w.channel.Name)
-		return oneWay(s, r.stored(w.channel, dir), null(w.batchOut(), w.channel.Name)), n, nil
+		return oneWay(s, stored(w.channel, dir, kafka), null(w.batchOut(), w.channel.Name)), n, nil
 	})
 	for _, k := range w.sinks {
 		add("sink", k, func(dir, kafka string) (topologies.Agent, int64, error) {
@@ -206,7 +207,7 @@ func (r *capacityRun) wayJobs(w way) []capacityJob {
 // whole is the way as the file has it, but for where it reads and writes. A
 // source that nobody feeds here has the stress source in its place.
 func (r *capacityRun) whole(w way, dir, kafka string) (topologies.Agent, int64, error) {
-	a := topologies.Agent{Channels: []topologies.Component{r.stored(w.channel, dir)}, Groups: w.groups, Compat: w.compat}
+	a := topologies.Agent{Channels: []topologies.Component{stored(w.channel, dir, kafka)}, Groups: w.groups, Compat: w.compat}
 	total := int64(0)
 	for i, s := range w.sources {
 		if notFed(s) != "" {
@@ -219,7 +220,7 @@ func (r *capacityRun) whole(w way, dir, kafka string) (topologies.Agent, int64, 
 		if err := os.Mkdir(sub, 0o700); err != nil {
 			return a, 0, err
 		}
-		fed, n, err := r.fed(s, sub, w.channel.Name)
+		fed, n, err := r.fed(s, sub, kafka, w.channel.Name)
 		if err != nil {
 			return a, 0, err
 		}
@@ -235,13 +236,11 @@ func (r *capacityRun) whole(w way, dir, kafka string) (topologies.Agent, int64, 
 	return a, total, nil
 }
 
+// kafka says whether any part of the way needs a broker.
 func (w *way) kafka() bool {
-	for _, k := range w.sinks {
-		if k.Kind.Name == "kafka" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Concat(w.sources, w.sinks, []topologies.Component{w.channel}), func(c topologies.Component) bool {
+		return c.Kind.Name == "kafka"
+	})
 }
 
 func oneWay(source, channel, sink topologies.Component) topologies.Agent {

@@ -22,6 +22,7 @@ type kafkaCapacity struct {
 	run        *capacityRun
 	partitions int
 	node       *node.Node // nil before the first stage
+	addr       string     // where it listens
 	dir        string
 	filled     int64 // records that the producer stage left behind
 }
@@ -32,6 +33,7 @@ const (
 	brokTopic  = "capacity-broker"
 	clientName = "capacity-clients"
 	wholeTopic = "capacity-whole"
+	feedTopic  = "capacity-feed" // of Kafka sources
 )
 
 // topicsPath is what the topics of a file are called in the report.
@@ -68,7 +70,7 @@ func (k *kafkaCapacity) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.node, k.dir = n, dir
+	k.node, k.dir, k.addr = n, dir, n.KafkaAddr()
 	cl, err := k.client()
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func (k *kafkaCapacity) stop() {
 }
 
 func (k *kafkaCapacity) client(more ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(k.node.KafkaAddr())}, more...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(k.addr), kgo.AllowAutoTopicCreation()}, more...)...)
 }
 
 func (k *kafkaCapacity) length() time.Duration {
@@ -213,10 +215,10 @@ func (k *kafkaCapacity) consume(ctx context.Context, topic string, records int64
 	}
 	defer cl.Close()
 	began := seen{at: time.Now(), cpu: processorTime()}
-	last := flow{}
+	var last arrivals
 	first, cancel := context.WithTimeout(ctx, k.length()+firstMax)
 	defer cancel()
-	for last.records < records && (last.records == 0 || time.Since(began.at) < k.length()) {
+	for last.now.done < records && (last.now.done == 0 || time.Since(last.first.at) < k.length()) {
 		fs := cl.PollFetches(first)
 		if err := fetchError(fs); err != nil {
 			return flow{}, err
@@ -224,9 +226,32 @@ func (k *kafkaCapacity) consume(ctx context.Context, topic string, records int64
 		if err := first.Err(); err != nil && fs.NumRecords() == 0 {
 			return flow{}, fmt.Errorf("read %s: %w", topic, err)
 		}
-		last = k.since(began, last.records+int64(fs.NumRecords()))
+		last.add(int64(fs.NumRecords()))
 	}
-	return last, nil
+	return last.flow(began, k.run.asked.Size), nil
+}
+
+// arrivals are what a consumer has got: by its first fetch, and by now.
+type arrivals struct{ first, now seen }
+
+func (a *arrivals) add(records int64) {
+	if records == 0 {
+		return
+	}
+	a.now = seen{time.Now(), processorTime(), a.now.done + records}
+	if a.first.done == 0 {
+		a.first = a.now
+	}
+}
+
+// flow is what came after the first fetch, until which a client has to find its
+// way; what came in few fetches counts from the beginning.
+func (a *arrivals) flow(began seen, size int) flow {
+	from := a.first
+	if a.now.done-from.done < a.now.done/2 {
+		from = began
+	}
+	return flow{a.now.done - from.done, size, a.now.at.Sub(from.at), a.now.cpu - from.cpu}
 }
 
 // both produces and consumes at the same time, and counts what arrives.
@@ -263,14 +288,15 @@ func (k *kafkaCapacity) follow(ctx context.Context, topic string, began seen, en
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 2*k.length()+firstMax)
 	defer cancel()
-	last, total := flow{}, int64(-1)
-	for total < 0 || last.records < total {
+	last, total := arrivals{}, int64(-1)
+	for total < 0 || last.now.done < total {
 		short, done := context.WithTimeout(ctx, 100*time.Millisecond)
 		fs := cl.PollFetches(short)
 		done()
-		if n := int64(fs.NumRecords()); n > 0 {
-			last = k.since(began, last.records+n)
+		if err := fetchError(fs); err != nil {
+			return flow{}, err
 		}
+		last.add(int64(fs.NumRecords()))
 		if err := ctx.Err(); err != nil {
 			return flow{}, fmt.Errorf("read %s: %w", topic, err)
 		}
@@ -279,5 +305,5 @@ func (k *kafkaCapacity) follow(ctx context.Context, topic string, began seen, en
 		default:
 		}
 	}
-	return last, nil
+	return last.flow(began, k.run.asked.Size), nil
 }

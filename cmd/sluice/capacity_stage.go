@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,7 +86,7 @@ func (w *way) fitting(batch int) int {
 // notFed is why a source cannot be given records here; "" where it can.
 func notFed(s topologies.Component) string {
 	switch s.Kind.Name {
-	case "taildir", "exec", "seq", "stress":
+	case "taildir", "exec", "seq", "stress", "kafka":
 		return ""
 	case "spooldir":
 		if d := s.Settings.String("deserializer"); !strings.EqualFold(d, "LINE") && d != "" {
@@ -100,7 +101,7 @@ func notFed(s topologies.Component) string {
 func needsFeed(ways []way) bool {
 	return slices.ContainsFunc(ways, func(w way) bool {
 		return slices.ContainsFunc(w.sources, func(s topologies.Component) bool {
-			return notFed(s) == "" && s.Kind.Name != "seq" && s.Kind.Name != "stress"
+			return notFed(s) == "" && s.Kind.Name != "seq" && s.Kind.Name != "stress" && s.Kind.Name != "kafka"
 		})
 	})
 }
@@ -146,7 +147,7 @@ func feedBlock(size int) []byte {
 
 // fed is a source of the file that reads the generated lines, with its state
 // below dir, and how many records it gives.
-func (r *capacityRun) fed(s topologies.Component, dir, channel string) (topologies.Component, int64, error) {
+func (r *capacityRun) fed(s topologies.Component, dir, kafka, channel string) (topologies.Component, int64, error) {
 	s.Channels = []string{channel}
 	s = changed(s, nil, "selector.")
 	switch s.Kind.Name {
@@ -170,6 +171,13 @@ func (r *capacityRun) fed(s topologies.Component, dir, channel string) (topologi
 		return s, r.lines, nil
 	case "exec":
 		return changed(s, map[string]string{"command": "cat " + r.feed}, "shell", "restart"), r.lines, nil
+	case "kafka":
+		k := &kafkaCapacity{run: r, addr: kafka}
+		ctx, cancel := context.WithTimeout(context.Background(), k.length()+firstMax)
+		defer cancel()
+		fl, err := k.produce(ctx, feedTopic)
+		return changed(s, map[string]string{"kafka.bootstrap.servers": kafka, "kafka.topics": feedTopic, "kafka.consumer.auto.offset.reset": "earliest"},
+			"kafka.topics.regex", "kafka.consumer.", "topic", "groupId", "useFlumeEventFormat", "zookeeper", "migrate"), fl.records, err
 	case "stress":
 		n := max(capacityBytesMax/int64(r.asked.Size), usualBatch)
 		return changed(s, map[string]string{"size": strconv.Itoa(r.asked.Size), "maxTotalEvents": strconv.FormatInt(n, 10)}, "maxSuccessfulEvents"), n, nil
@@ -177,8 +185,12 @@ func (r *capacityRun) fed(s topologies.Component, dir, channel string) (topologi
 	return changed(s, nil, "totalEvents"), 0, nil
 }
 
-// stored is a channel of the file with its files below dir.
-func (r *capacityRun) stored(c topologies.Component, dir string) topologies.Component {
+// stored is a channel of the file with its files below dir, or its topic in the
+// broker at kafka.
+func stored(c topologies.Component, dir, kafka string) topologies.Component {
+	if c.Kind.Name == "kafka" {
+		return changed(c, map[string]string{"kafka.bootstrap.servers": kafka, "kafka.topic": "capacity-channel"}, "kafka.producer.", "kafka.consumer.", "brokerList", "topic")
+	}
 	if !slices.ContainsFunc(c.Kind.Properties, func(p kinds.Property) bool { return p.Name == "checkpointDir" }) {
 		return c
 	}

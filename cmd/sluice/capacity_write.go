@@ -76,7 +76,7 @@ func (p *capacityPath) write(w io.Writer) error {
 	}
 	switch {
 	case p.Measured > 0 && p.Ratio > 0:
-		row("measured", "%s records/s of the whole: %.2f of what the stages predict", figure(p.Measured), p.Ratio)
+		row("measured", "%s records/s of the whole: %.2f of what the stages predict%s", figure(p.Measured), p.Ratio, p.sharing())
 	case p.NoWhole != "":
 		row("measured", "not the whole: %s", p.NoWhole)
 	default:
@@ -132,4 +132,12 @@ func orUnknown(n int) string {
 		return "?"
 	}
 	return strconv.Itoa(n)
+}
+
+// sharing is the reason where the whole is much slower than its stages.
+func (p *capacityPath) sharing() string {
+	if p.Ratio >= 0.8 {
+		return ""
+	}
+	return "; alone each stage had the disk and the cores to itself, together they wait for each other"
 }
