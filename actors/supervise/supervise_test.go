@@ -56,7 +56,7 @@ func inHouse(t *testing.T, policy supervise.Policy, fn func(t *testing.T, h *hou
 			if err := h.tree.AwaitGone(context.Background(), "p"); err != nil {
 				t.Error(err)
 			}
-			<-time.After(2 * time.Hour) // timers of restarts, and protoactor's throttle of dead letters, come to their end
+			pass(2 * time.Hour) // timers of restarts, and protoactor's throttle of dead letters, come to their end
 		}()
 		synctest.Wait()
 		fn(t, h)
@@ -89,6 +89,12 @@ func starts(at *[]time.Time, do func(nth int)) func(actor.Context) {
 	}
 }
 
+// pass lets time pass, and everything happen that then is due.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // isAbout says whether a wait is d, or up to a fifth more.
 func isAbout(wait, d time.Duration) bool { return wait >= d && wait <= d+d/5 }
 
@@ -100,7 +106,7 @@ func TestWhatFailsAtEveryStartIsTriedLaterAndLaterAndThenGivenUp(t *testing.T) {
 		if p := h.part(path); p.State != supervise.Backoff || p.Reason != "no disk" || !isAbout(time.Until(p.RetryAt), time.Second) {
 			t.Errorf("after the first failure: %+v", p)
 		}
-		<-time.After(time.Hour)
+		pass(time.Hour)
 		want := []time.Duration{1, 2, 4, 8, 10, 10, 10}
 		if len(at) != len(want)+1 {
 			t.Fatalf("started %d times, want %d", len(at), len(want)+1)
@@ -141,10 +147,10 @@ func TestARunThatWasCalmEndsTheRowOfFailures(t *testing.T) {
 				if p := h.part(path); p.State != supervise.Backoff || !isAbout(time.Until(p.RetryAt), d) {
 					t.Fatalf("round %d: %+v, want it back in %v", round, p, d)
 				}
-				<-time.After(d + d/5)
+				pass(d + d/5)
 				synctest.Wait()
 			}
-			<-time.After(time.Minute)
+			pass(time.Minute)
 		}
 		if p := h.part(path); p.State != supervise.Running || p.Restarts != 10 {
 			t.Errorf("afterwards: %+v", p)
@@ -188,7 +194,7 @@ func TestTheStackOfAPanicIsKept(t *testing.T) {
 		if p := h.part(path); p.Reason != "index out of range" || !strings.Contains(p.Stack, "breakDown") {
 			t.Errorf("after a panic: reason %q, stack %q", p.Reason, p.Stack)
 		}
-		<-time.After(time.Second)
+		pass(time.Second)
 		h.system.Root.Send(child, "report")
 		synctest.Wait()
 		if p := h.part(path); p.Reason != "reader died" || p.Stack != "where the reader was" {
@@ -204,7 +210,7 @@ func TestOnlyThePartThatFailedStartsAnew(t *testing.T) {
 		if err := h.tree.Kill(first, "killed"); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(time.Minute)
+		pass(time.Minute)
 		if len(one) != 2 || len(two) != 1 || h.part(second).Restarts != 0 || h.part("p").Restarts != 0 {
 			t.Errorf("started %d and %d times; the tree: %+v", len(one), len(two), h.tree.Parts(""))
 		}
@@ -270,10 +276,10 @@ func TestAPartSaysItselfHowItIs(t *testing.T) {
 		var self *actor.PID
 		path := h.hires("c", func(ctx actor.Context) { self = ctx.Self() })
 		began := h.part(path).Since
-		<-time.After(time.Second)
+		pass(time.Second)
 		h.tree.Note(self, supervise.Backoff, "port in use", 5*time.Second)
 		told := time.Now()
-		<-time.After(time.Second)
+		pass(time.Second)
 		h.tree.Note(self, supervise.Backoff, "port still in use", 5*time.Second)
 		if p := h.part(path); p.State != supervise.Backoff || !p.Since.Equal(told) || p.Reason != "port still in use" ||
 			!p.RetryAt.Equal(told.Add(6*time.Second)) || p.Restarts != 0 {
@@ -303,7 +309,7 @@ func TestTheTreeForgetsWhatHasStoppedAndTellsWhoeverWaits(t *testing.T) {
 		if err := h.tree.Kill(path, "killed"); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(time.Minute)
+		pass(time.Minute)
 		if alive.Err() != nil {
 			t.Error("a restart counts as the end")
 		}

@@ -69,7 +69,8 @@ func TestAShareGroupHandsOutAgainWhatWasReleased(t *testing.T) {
 		}
 	}
 	for offset, count := range got {
-		if offset%2 == 0 || count != 2 {
+		// The first member may get what it has just released once more.
+		if offset%2 == 0 || count < 2 {
 			t.Errorf("record %d came again, delivery %d", offset, count)
 		}
 	}
