@@ -11,6 +11,11 @@ import (
 // is killed and started again on the same data. The suite counts it as a failure
 // when a member that joins is refused a connection, so clients meet a door that
 // is always open and leads nowhere while the node is down.
+//
+// It also fails when a member that joins is cut off after more than a session of
+// 20 s. A rebalance takes until the last member's heartbeat, one in 3 s, and
+// begins again with the node. So many kills are further from each other than
+// heartbeats are; a few come as they like, and are over before a session is.
 func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 	for i, c := range []struct{ name, pattern string }{
 		{"groups", "^TestGroupETL$"},
@@ -25,7 +30,8 @@ func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 			for total < kills {
 				rounds++
 				l := k.killLoop(kills-total, func() time.Duration {
-					return time.Second + time.Duration(rnd.Int64N(int64(3*time.Second)))
+					least := time.Duration(times(1, 1, 5)) * time.Second
+					return least + time.Duration(rnd.Int64N(int64(3*time.Second)))
 				})
 				v := runSuite(t, door, c.pattern, times(10_000, 20_000, 500_000), time.Duration(times(5, 8, 25))*time.Minute)
 				total += l.end()

@@ -58,6 +58,9 @@ type consumerMember struct {
 	Assigned   partitionSet `json:"assigned,omitempty"`
 	Revoking   partitionSet `json:"revoking,omitempty"`
 	Target     partitionSet `json:"target,omitempty"`
+	// Left is when a static member left for a while, in ms. Its session goes on
+	// over a crash: nobody hears of it that could begin it anew.
+	Left int64 `json:"left,omitempty"`
 	// Classic is set for a member that still speaks the classic protocol.
 	Classic *classicMember `json:"classic,omitempty"`
 }
@@ -329,6 +332,10 @@ func (c *consumer) loaded() {
 	for _, m := range c.members {
 		c.hold(m, true) // a later record of another member may have said less
 		c.listen(m)
+		if m.Epoch == leavingAWhile && m.Left > 0 {
+			until := max(m.Left+c.session(), c.s.now)
+			c.s.timers.set(timerKey{sessionTimer, c.g.id, m.ID}, until)
+		}
 		if m.State == unrevoked {
 			c.s.after(int64(m.Rebalance), revokeTimer, c.g, m.ID)
 		}

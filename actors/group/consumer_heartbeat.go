@@ -177,7 +177,7 @@ func (c *consumer) findStatic(h beat, id string) (*consumerMember, *refusal) {
 // inherit gives the place of a static member to the one that came back for it.
 func (c *consumer) inherit(old *consumerMember, id string) *consumerMember {
 	m := *old // the sets of a member never change in place
-	m.ID, m.Epoch, m.Previous, m.Classic = id, joining, joining, nil
+	m.ID, m.Epoch, m.Previous, m.Classic, m.Left = id, joining, joining, nil, 0
 	m.State, m.Revoking = memberStable, nil
 	epoch := c.epoch
 	c.drop(old)
@@ -207,6 +207,7 @@ func (c *consumer) leave(h beat, resp *kmsg.ConsumerGroupHeartbeatResponse) *ref
 	if b.MemberEpoch == leavingAWhile {
 		c.hold(m, false)
 		m.Epoch, m.Revoking, m.State = leavingAWhile, nil, memberStable
+		m.Left = c.s.now
 		c.hold(m, true)
 		c.s.cancel(revokeTimer, c.g, m.ID)
 		c.writeMember(m)
@@ -218,6 +219,7 @@ func (c *consumer) leave(h beat, resp *kmsg.ConsumerGroupHeartbeatResponse) *ref
 
 // heard takes over what a heartbeat says, and tells the member what to do.
 func (c *consumer) heard(h beat, m *consumerMember, resp *kmsg.ConsumerGroupHeartbeatResponse) {
+	m.Left = 0
 	told := m.Assigned
 	changed := c.describeItself(h, m)
 	if c.resubscribe(h, m) {
