@@ -21,7 +21,6 @@ type example struct {
 	send  func(port string) error
 	quiet bool // nothing is expected to come
 	kafka bool // its topics are served by the agent's own process
-	alone bool // what it talks to is not there: it starts, waits and stops
 }
 
 func post(port string) error {
@@ -57,7 +56,8 @@ var runs = map[string]example{
 	"failover.yaml":        {agent: "a1"},
 	"http.conf":            {agent: "in", send: post},
 	"http.yaml":            {agent: "in", send: post},
-	"kafka.conf":           {agent: "a1", alone: true, quiet: true},
+	"kafka.conf":           {agent: "a1", kafka: true},
+	"kafkachannel.conf":    {agent: "a1", kafka: true},
 	"netcat.conf":          {agent: "a1", send: write("tcp", "one\ntwo\n")},
 	"orders.yaml":          {agent: "shop", kafka: true},
 	"seq.conf":             {agent: "a1"},
@@ -157,7 +157,7 @@ func runExample(t *testing.T, file, compat string) {
 	c := command(nil, "agent", "-n", e.agent, "-f", conf, "-Ddemo.dir="+dir, "--data", filepath.Join(dir, "data"),
 		"--http", "127.0.0.1:0", "--ready-json", "--compat", compat)
 	if e.kafka {
-		c.Args = append(c.Args, "--kafka", "127.0.0.1:"+port)
+		c.Args = append(c.Args, "--kafka", "127.0.0.1:"+port, "--auto-create-topics")
 	}
 	c.Env = append(os.Environ(), "USER=someone", "STATE="+dir+"/var/lib/sluice")
 	n := start(t, filepath.Join(dir, "stderr"), c)
@@ -171,7 +171,7 @@ func runExample(t *testing.T, file, compat string) {
 		delivered := regexp.MustCompile(`sluice_ledger_events\{account="delivered",[^}]*\} [1-9]`)
 		until(t, "something is delivered", func() bool { return delivered.MatchString(n.get("/metrics")) })
 	}
-	if s := n.get("/readyz?verbose"); !e.alone && !strings.HasPrefix(s, "200") {
+	if s := n.get("/readyz?verbose"); !strings.HasPrefix(s, "200") {
 		t.Errorf("not ready: %s\n%s", s, n.messages())
 	}
 	n.stop()

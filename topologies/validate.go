@@ -240,6 +240,9 @@ func (v *validator) channels(category kinds.Category, c *Component) {
 				Hint = didYouMean(name, names(v.a.Channels))
 			continue
 		}
+		if channel.Kind != nil && channel.Kind.Name == "kafka" {
+			continue // it takes any batch
+		}
 		if limit, ok := number(channel, "transactionCapacity"); ok && hasBatch && batch > limit {
 			f := v.add("SL0127", Error, c.place(c.Kind.BatchProperty), 0, "%s: %s %d is above transactionCapacity %d of channel %q",
 				title(category, c.Name), c.Kind.BatchProperty, batch, limit, name)

@@ -55,6 +55,13 @@ type channelPart struct {
 	kind string
 }
 
+// awaitRemote returns when a Kafka channel that has ended has left its group.
+func (p channelPart) awaitRemote() {
+	if p.spec.Remote != nil {
+		p.spec.Remote.AwaitEnd()
+	}
+}
+
 type sinkPart struct {
 	ref   sink.Ref
 	spec  *sink.Spec
@@ -226,6 +233,7 @@ func (g *Agent) haltParts(ctx context.Context, fate map[kinds.Category]map[strin
 			if err := g.end(ctx, nil, p.ref.PID()); err != nil {
 				return fmt.Errorf("stop channel %s: %w", name, err)
 			}
+			p.awaitRemote()
 			delete(g.channels, name)
 		}
 	}
@@ -338,6 +346,7 @@ func (g *Agent) Stop(ctx context.Context) {
 	wait.Wait()
 	for _, p := range channels {
 		_ = g.end(ctx, nil, p.ref.PID())
+		p.awaitRemote()
 	}
 	_ = g.end(ctx, nil, g.pid)
 }

@@ -18,6 +18,7 @@ import (
 var channelMakers = map[string]func(*Agent, *topologies.Component, *channel.Spec) error{
 	"memory":          (*Agent).memoryChannel,
 	"file":            (*Agent).fileChannel,
+	"kafka":           (*Agent).kafkaChannel,
 	"spillablememory": (*Agent).spillableChannel,
 }
 
@@ -80,6 +81,14 @@ func (g *Agent) spillableChannel(c *topologies.Component, spec *channel.Spec) er
 		return nil // memory alone
 	}
 	return g.openLog(spec, persistence.Interval(time.Second))
+}
+
+// kafkaChannel holds its events in a topic. Flume bounds it by nothing; here a
+// part of what is read waits in memory for the sinks.
+func (g *Agent) kafkaChannel(c *topologies.Component, spec *channel.Spec) (err error) {
+	spec.Capacity, spec.ByteCapacity = channel.RemoteCapacity, heap/8
+	spec.Remote, err = channel.NewRemote(c.Settings, g.env.Log.With("agent", g.name, "channel", c.Name))
+	return err
 }
 
 func (g *Agent) openLog(spec *channel.Spec, flush persistence.Policy) error {
@@ -210,7 +219,7 @@ func (p *sinkPart) add(g *Agent, next *topologies.Agent, c *topologies.Component
 	p.spec.Members = append(p.spec.Members, &sink.Member{
 		Name: c.Name, Settings: c.Settings, Channel: g.channels[c.Channels[0]].ref, Batch: batch,
 		Replays: g.replays(next, c.Channels[0]),
-		Sole:    sole(next, c) && g.channels[c.Channels[0]].ref.Durable(),
+		Sole:    sole(next, c) && g.channels[c.Channels[0]].ref.Placed(),
 	})
 }
 

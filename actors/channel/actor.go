@@ -176,6 +176,12 @@ func (a *Actor) arrived(ctx actor.Context) {
 }
 
 func (a *Actor) store(m arrival) {
+	if m.passed > 0 { // out of this node's hands
+		a.count.PutAttempt += int64(m.passed)
+		a.count.Put += int64(m.passed)
+		a.count.Delivered += int64(m.passed)
+		return
+	}
 	n := m.batch.Len()
 	a.giveBack(Return{n, m.bytes})
 	if a.Log == nil {
@@ -197,7 +203,11 @@ func (a *Actor) store(m arrival) {
 	if a.Log == nil {
 		a.bytes += m.bytes
 	}
-	a.count.Put += int64(n)
+	if m.foreign {
+		a.count.Carried += int64(n)
+	} else {
+		a.count.Put += int64(n)
+	}
 	if m.mark != nil {
 		a.marks = append(a.marks, markAt{channelstate.Range{From: c.Base, To: c.Last + 1}, *m.mark})
 	}

@@ -1,7 +1,6 @@
 package channel_test
 
 import (
-	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,11 +11,6 @@ import (
 	"github.com/sluicehq/sluice/actors/channel/channeltest"
 	"github.com/sluicehq/sluice/persistence"
 )
-
-func TestMain(m *testing.M) {
-	persistence.MaybeStoreCheck()
-	os.Exit(m.Run())
-}
 
 func memory(_ *channeltest.Node, name string, capacity int) *channel.Spec {
 	return &channel.Spec{Agent: "a1", Name: name, Capacity: capacity}

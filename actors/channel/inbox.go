@@ -15,6 +15,10 @@ type arrival struct {
 	batch *record.Slab
 	bytes int // as reserved
 	mark  *Mark
+	// foreign: it comes out of the topic of the channel, not from a source.
+	foreign bool
+	// passed are records that the topic of the channel has; there is no batch.
+	passed int
 }
 
 // inbox holds arrivals, in their order, until the channel's actor takes note of

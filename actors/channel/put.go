@@ -51,6 +51,10 @@ func Put(ctx context.Context, a *ask.Asker, store *persistence.Store, shares []S
 	p := newPut()
 	p.shares, p.done = append(p.shares, shares...), done
 	for i, s := range p.shares {
+		if s.To.spec.Remote != nil {
+			p.bytes = append(p.bytes, 0) // the topic has no bound
+			continue
+		}
 		p.bytes = append(p.bytes, room(s.Batch))
 		if err := s.To.reserve(ctx, a, s.Batch.Len(), p.bytes[i], wait); err != nil {
 			p.giveBack(i)
@@ -65,7 +69,12 @@ func Put(ctx context.Context, a *ask.Asker, store *persistence.Store, shares []S
 			return fmt.Errorf("channel %s: %w", s.To.Name(), err)
 		}
 	}
-	if len(p.write.Appends) == 0 {
+	if err := p.produce(ctx); err != nil {
+		p.giveBack(len(p.shares))
+		p.free()
+		return err
+	}
+	if len(p.write.Appends)+len(p.write.Sets) == 0 {
 		p.arrive()
 		p.free()
 		done(nil)
@@ -101,7 +110,10 @@ func newPut() *put {
 
 // add makes s a part of the write if its channel is durable.
 func (p *put) add(s Share) error {
-	if !s.To.Durable() {
+	if s.To.spec.Log == nil {
+		if s.To.spec.Remote != nil && s.Checkpoint.Key != nil {
+			p.write.Sets = append(p.write.Sets, s.Checkpoint)
+		}
 		return nil
 	}
 	payload, err := s.Batch.Encode(record.GetBuffer(s.Batch.EncodedSize()), s.To.spec.Codec)
@@ -114,6 +126,20 @@ func (p *put) add(s Share) error {
 	})
 	if s.Checkpoint.Key != nil {
 		p.write.Sets = append(p.write.Sets, s.Checkpoint)
+	}
+	return nil
+}
+
+// produce hands the shares of Kafka channels to their topics. It waits for them:
+// the checkpoint of this batch must not be on disk before those of earlier ones
+// are in a topic. They come first, since a topic takes no part in a write.
+func (p *put) produce(ctx context.Context) error {
+	for _, s := range p.shares {
+		if k := s.To.spec.Remote; k != nil {
+			if err := k.put(ctx, s.Batch); err != nil {
+				return fmt.Errorf("channel %s: %w", s.To.Name(), err)
+			}
+		}
 	}
 	return nil
 }
@@ -135,7 +161,11 @@ func (p *put) arrive() {
 	n := 0
 	for i, s := range p.shares {
 		m := arrival{batch: s.Batch, bytes: p.bytes[i], mark: s.Mark}
-		if s.To.Durable() {
+		if s.To.spec.Remote != nil {
+			m = arrival{passed: s.Batch.Len()}
+			s.Batch.Release()
+		}
+		if s.To.spec.Log != nil {
 			m.base = p.write.Appends[n].Base
 			n++
 		}
@@ -147,7 +177,7 @@ func (p *put) arrive() {
 // giveBack returns the room of the first reserved shares, and releases all.
 func (p *put) giveBack(reserved int) {
 	for i, s := range p.shares {
-		if i < reserved {
+		if i < reserved && s.To.spec.Remote == nil {
 			s.To.system.Root.Send(s.To.pid, Return{s.Batch.Len(), p.bytes[i]})
 		}
 		s.Batch.Release()

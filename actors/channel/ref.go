@@ -25,7 +25,11 @@ type Ref struct {
 func (r Ref) Name() string { return r.spec.Name }
 
 // Durable says that what the channel has taken survives the process.
-func (r Ref) Durable() bool { return r.spec.Log != nil }
+func (r Ref) Durable() bool { return r.spec.Log != nil || r.spec.Remote != nil }
+
+// Placed says that records keep their positions for ever. Without, what a sink
+// has to remember is written together with the checkpoints of the sources.
+func (r Ref) Placed() bool { return r.spec.Log != nil }
 
 // Capacity is how many records the channel can hold.
 func (r Ref) Capacity() int { return int(r.spec.capacity.Load()) }
@@ -87,6 +91,9 @@ type Taker struct {
 // offered again.
 func (r Ref) Taker(holder string) *Taker {
 	r.system.Root.Send(r.pid, Abandon{holder})
+	if r.spec.Remote != nil {
+		r.spec.Remote.take()
+	}
 	t := &Taker{ref: r, asker: ask.NewAsker(r.system), holder: holder}
 	t.alive, t.end = r.spec.tree.While(context.Background(), r.pid.Id)
 	return t

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Spec struct {
 	Codec  record.Codec
 	Store  *persistence.Store
 	Log    *persistence.Log // nil: a memory channel
+	Remote *Remote          // what a Kafka channel holds; then there is no Log
 
 	// ---
 	inbox       inbox
@@ -61,7 +63,15 @@ func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	if err != nil {
 		return Ref{}, fmt.Errorf("spawn channel %s: %w", spec.Name, err)
 	}
-	return Ref{ctx.ActorSystem(), pid, spec}, nil
+	ref := Ref{ctx.ActorSystem(), pid, spec}
+	if spec.Remote != nil {
+		alive, end := tree.While(context.Background(), pid.Id)
+		go func() {
+			defer end()
+			spec.Remote.run(alive, ref)
+		}()
+	}
+	return ref, nil
 }
 
 func (spec *Spec) init(tree *supervise.Tree) {

@@ -91,7 +91,7 @@ func (d *drain) turn(ctx context.Context, i int) error {
 	}
 	o.Counters.EventDrainAttempt.Add(int64(l.Records))
 	batch := Batch{Views: l.Views, Channel: o.Channel.Name(), First: l.First, Places: l.Places}
-	if !o.Channel.Durable() {
+	if !o.Channel.Placed() {
 		batch.First = -1
 	}
 	o.letters = o.letters[:0]
@@ -154,7 +154,7 @@ func (d *drain) succeeded(i int, o *outlet, l *channel.Lease) {
 	} else {
 		o.Counters.BatchUnderflow.Add(1)
 	}
-	if !o.Channel.Durable() {
+	if !o.Channel.Placed() {
 		o.taker.Delivered(l)
 	}
 	o.pending.add(l)

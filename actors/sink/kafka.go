@@ -47,7 +47,7 @@ func newKafka(s topologies.Settings, env Env) (Sink, error) {
 	if env.Topics != nil && env.Topics.Here(route.servers) {
 		return newKafkaHere(route, s.String("kafka.producer.compression.type"), env)
 	}
-	client, err := kgo.NewClient(append(c.Options, kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
+	client, err := kgo.NewClient(append(c.Options, kgo.RecordPartitioner(clientprops.Partitioner()),
 		kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(4))...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name(), err)
@@ -106,29 +106,8 @@ func (given *loopWarning) warn(route *kafkaRoute, env Env, s *record.Slab, i int
 	}
 }
 
-// partitioner sends a record to the partition that its event names, and else
-// where its key says.
-type partitioner struct{ byKey kgo.Partitioner }
-
-func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	return topicPartitioner{p.byKey.ForTopic(topic)}
-}
-
-type topicPartitioner struct{ kgo.TopicPartitioner }
-
-// anyPartition marks a record whose key decides.
-const anyPartition = -1
-
-func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition != anyPartition || p.TopicPartitioner.RequiresConsistency(r)
-}
-
-func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
-	if r.Partition != anyPartition {
-		return int(r.Partition) // out of range: the client refuses it
-	}
-	return p.TopicPartitioner.Partition(r, n)
-}
+// anyPartition marks an event whose key decides where it goes.
+const anyPartition = clientprops.AnyPartition
 
 // kafkaRoute says what record an event becomes.
 type kafkaRoute struct {

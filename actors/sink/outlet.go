@@ -95,7 +95,7 @@ func (o *outlet) make() error {
 		return err
 	}
 	_, durable := o.sink.(Durable)
-	o.exact = durable && !o.Channel.Durable()
+	o.exact = durable && !o.Channel.Placed()
 	switch {
 	case !durable:
 		o.every = commitEvery

@@ -103,8 +103,8 @@ func exit(err error) {
 	os.Exit(74)
 }
 
-// Stop ends the node: clients first, then sources, then the sinks deliver what they can until
-// ctx ends, then the store is closed.
+// Stop ends the node: sources first, then the sinks deliver what they can until
+// ctx ends, then clients have their answers, then the store is closed.
 func (n *Node) Stop(ctx context.Context) error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
@@ -115,12 +115,12 @@ func (n *Node) Stop(ctx context.Context) error {
 		agents = append(agents, a)
 	}
 	n.mu.Unlock()
-	closed := n.closeKafka(ctx)
 	var wait sync.WaitGroup
 	for _, a := range agents {
 		wait.Go(func() { a.Stop(ctx) })
 	}
-	wait.Wait()
+	wait.Wait() // some of them are clients of this node
+	closed := n.closeKafka(context.WithoutCancel(ctx))
 	if n.broker != nil {
 		n.broker.Stop()
 	}

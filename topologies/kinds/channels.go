@@ -2,6 +2,7 @@ package kinds
 
 // channels are the kinds of channels that run.
 var channels = []*Kind{
+	kafkaChannel,
 	{
 		Category: Channel, Name: "memory", Class: "org.apache.flume.channel.MemoryChannel",
 		Meaning: "Keeps events in memory: fast, and gone when the process ends.",

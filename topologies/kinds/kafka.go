@@ -63,3 +63,27 @@ var kafkaSink = &Kind{
 		Property{Name: "requiredAcks", Type: String, Meaning: "The old name of kafka.producer.acks.", Support: Noted, Note: oldName},
 	)...),
 }
+
+var kafkaChannel = &Kind{
+	Category: Channel, Name: "kafka", Class: "org.apache.flume.channel.kafka.KafkaChannel",
+	Meaning: "Keeps events in a Kafka topic, where other agents and clients find them, too.",
+	Note:    "At least once. It may have sources alone, or sinks alone. What stands in the topic is what Flume writes.",
+	Properties: with(channelCommon, with(kafkaTarget,
+		Property{Name: "kafka.bootstrap.servers", Type: String, Old: []string{"brokerList"}, Meaning: "The brokers to begin with, host:port with commas."},
+		Property{Name: "kafka.topic", Type: String, Old: []string{"topic"}, Default: "flume-channel", Meaning: "The topic."},
+		Property{Name: "kafka.consumer.group.id", Type: String, Old: []string{"groupId"}, Default: "flume", Meaning: "The consumer group of the channel's sinks."},
+		Property{Name: "parseAsFlumeEvent", Type: Bool, Default: "true", Meaning: "Whether values are Flume events in Avro's form; false is the body alone, without headers."},
+		Property{Name: "kafka.pollTimeout", Type: Duration, Unit: "ms", Old: []string{"pollTimeout"}, Default: "500", Min: 0, Max: maxLong, Meaning: "How long a take waits for events.", Support: Ignored, Note: "Sinks are woken when events come."},
+		Property{Name: "kafka.producer.*", Type: String, Meaning: "A setting of Kafka's producer; acks is all where nothing else is said."},
+		Property{Name: "kafka.consumer.*", Type: String, Meaning: "A setting of Kafka's consumer; auto.offset.reset is earliest where nothing else is said."},
+		Property{Name: "brokerList", Type: String, Meaning: "The old name of kafka.bootstrap.servers.", Support: Noted, Note: oldName},
+		Property{Name: "topic", Type: String, Meaning: "The old name of kafka.topic.", Support: Noted, Note: oldName},
+		Property{Name: "groupId", Type: String, Meaning: "The old name of kafka.consumer.group.id.", Support: Noted, Note: oldName},
+		Property{Name: "pollTimeout", Type: Duration, Unit: "ms", Min: 0, Max: maxLong, Meaning: "The user guide's name of kafka.pollTimeout.", Support: Ignored, Note: "Sinks are woken when events come."},
+		Property{Name: "readSmallestOffset", Type: Bool, Meaning: "Whether a new group begins at the start of the topic.", Support: Noted, Note: "kafka.consumer.auto.offset.reset says it today; the default is the start."},
+		Property{Name: "zookeeperConnect", Type: String, Meaning: "Where ZooKeeper is.", Support: Ignored, Note: noKeeper},
+		Property{Name: "migrateZookeeperOffsets", Type: Bool, Meaning: "Whether offsets in ZooKeeper are taken over.", Support: Ignored, Note: noKeeper},
+		Property{Name: "capacity", Type: Int, Unit: "events", Meaning: "Has no effect on this channel.", Support: Ignored, Note: "A topic has no bound; so in Flume."},
+		Property{Name: "transactionCapacity", Type: Int, Unit: "events", Meaning: "Has no effect on this channel.", Support: Ignored, Note: "A topic has no bound; so in Flume."},
+	)...),
+}

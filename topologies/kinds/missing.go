@@ -26,7 +26,6 @@ var missingSources = []*Kind{
 
 var missingChannels = []*Kind{
 	{Category: Channel, Name: "jdbc", Class: "org.apache.flume.channel.jdbc.JdbcChannel", Meaning: "Keeps events in a Derby database.", Note: "sluice has no Derby; use type = file, which is durable too and faster."},
-	{Category: Channel, Name: "kafka", Class: "org.apache.flume.channel.kafka.KafkaChannel", Meaning: "Keeps events in a Kafka topic.", Note: later + "use type = file until it does."},
 	{Category: Channel, Name: "PseudoTxnMemoryChannel", Class: "org.apache.flume.channel.PseudoTxnMemoryChannel", Meaning: "Keeps events in memory without transactions.", Note: "It was for Flume's own tests; use type = memory."},
 }
 
