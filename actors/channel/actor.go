@@ -148,6 +148,9 @@ func (a *Actor) awaitCommits() {
 // stop keeps what the next life needs. Whoever waits asks again; what is parked
 // is offered again.
 func (a *Actor) stop(ctx actor.Context) {
+	if _, over := ctx.Message().(*actor.Stopping); over && a.Remote != nil {
+		a.Remote.stop()
+	}
 	for _, w := range a.waiting {
 		if w.expires != nil {
 			w.expires.Stop()

@@ -38,7 +38,24 @@ type Remote struct {
 
 	running  sync.Mutex // held while the channel runs
 	mu       sync.Mutex
+	end      context.CancelFunc // of the run
 	producer *kgo.Client
+}
+
+// begin is for as long as the channel runs.
+func (k *Remote) begin() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.end = end
+	return ctx
+}
+
+// stop ends the run; it does not wait for that.
+func (k *Remote) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.end()
 }
 
 // RemoteCapacity is how many records of a topic lie in memory for the sinks.

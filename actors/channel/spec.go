@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -65,11 +64,7 @@ func Spawn(ctx Spawner, tree *supervise.Tree, spec *Spec) (Ref, error) {
 	}
 	ref := Ref{ctx.ActorSystem(), pid, spec}
 	if spec.Remote != nil {
-		alive, end := tree.While(context.Background(), pid.Id)
-		go func() {
-			defer end()
-			spec.Remote.run(alive, ref)
-		}()
+		go spec.Remote.run(spec.Remote.begin(), ref)
 	}
 	return ref, nil
 }
