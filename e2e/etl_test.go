@@ -16,6 +16,10 @@ import (
 // 20 s. A rebalance takes until the last member's heartbeat, one in 3 s, and
 // begins again with the node. So many kills are further from each other than
 // heartbeats are; a few come as they like, and are over before a session is.
+//
+// Seldom (one run of ten) a client that leaves has a heartbeat cut off by the
+// kill: it then takes its partitions for lost, does not commit, and the suite
+// sees an offset twice. No broker can prevent that.
 func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 	for i, c := range []struct{ name, pattern string }{
 		{"groups", "^TestGroupETL$"},
