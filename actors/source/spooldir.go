@@ -57,6 +57,7 @@ type spooldir struct {
 	settled int
 	stopped bool
 	kick    chan struct{}
+	marked  map[string]bool // streams that the keeper was done with lately
 	odd     map[string]bool // what has been said once
 	fatal   chan error      // with Flume's defects: the source ends
 }
@@ -94,6 +95,7 @@ func newSpooldir(settings topologies.Settings, env Env) (Source, error) {
 		stored:    map[string][]Checkpoint{},
 		begun:     map[string]bool{},
 		ended:     map[string]int{},
+		marked:    map[string]bool{},
 		odd:       map[string]bool{},
 		files:     map[string]*spoolFile{},
 		kick:      make(chan struct{}, 1),

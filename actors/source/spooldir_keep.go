@@ -119,6 +119,7 @@ func (s *spooldir) markDone() (gone []*spoolFile) {
 		}
 		if ended {
 			delete(s.files, f.stream)
+			s.noteMarked(f.stream)
 			if s.begun[f.stream] {
 				s.ended[f.stream]++
 			}
@@ -132,6 +133,18 @@ func (s *spooldir) markDone() (gone []*spoolFile) {
 		}
 	}
 	return gone
+}
+
+// markedMax bounds what is remembered of files that were marked lately.
+const markedMax = 1024
+
+// noteMarked remembers that the keeper is done with a stream: a listing made a
+// moment before may still name its file. s.mu is held.
+func (s *spooldir) noteMarked(stream string) {
+	if len(s.marked) >= markedMax {
+		clear(s.marked)
+	}
+	s.marked[stream] = true
 }
 
 // mark marks one file as done. It answers false when the file has to stay as

@@ -39,6 +39,9 @@ func (s *spooldir) readFile(ctx context.Context, out Out, f *spoolFile) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	if errors.Is(err, fs.ErrNotExist) && s.wasMarked(f) {
+		return nil
+	}
 	s.counters.EventReadFail.Add(1)
 	if bad := (*malformedError)(nil); errors.As(err, &bad) {
 		s.counters.Malformed.Add(1)
@@ -59,6 +62,17 @@ func (s *spooldir) putAside(ctx context.Context, out Out, f *spoolFile, err erro
 	f.aside = err
 	data, _ := json.Marshal(spoolData{Aside: true})
 	return s.emit(ctx, out, record.NewSlab(0), Checkpoint{Stream: f.stream, Pos: f.last.Pos + 1, Data: data})
+}
+
+// wasMarked says that f is not there since the keeper is done with it, and that
+// the listing which named it is older than that.
+func (s *spooldir) wasMarked(f *spoolFile) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.marked[f.stream] {
+		delete(s.files, f.stream)
+	}
+	return s.marked[f.stream]
 }
 
 // drop forgets a file that is not there.
