@@ -17,9 +17,10 @@ import (
 // begins again with the node. So many kills are further from each other than
 // heartbeats are; a few come as they like, and are over before a session is.
 //
-// Seldom (one run of ten) a client that leaves has a heartbeat cut off by the
-// kill: it then takes its partitions for lost, does not commit, and the suite
-// sees an offset twice. No broker can prevent that.
+// Groups without transactions promise at least once. When the kill falls upon a
+// client that leaves, its last commit is lost with the connection, the next one
+// reads again, and the suite says that it saw an offset twice. One such round is
+// allowed, and another must then be clean; transactions are allowed none.
 func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 	for i, c := range []struct{ name, pattern string }{
 		{"groups", "^TestGroupETL$"},
@@ -30,15 +31,24 @@ func TestChainsOfGroupsLoseAndRepeatNothingWhileTheNodeIsKilled(t *testing.T) {
 			rnd := choices(t, 700+i)
 			k, door := newNodeBehindADoor(t, "--auto-create-topics")
 			kills := times(2, 5, 100)
-			total, rounds := 0, 0
-			for total < kills {
+			total, rounds, clean, repeats := 0, 0, 0, times(1, 1, 5)
+			if c.name == "transactions" {
+				repeats = 0
+			}
+			for total < kills || clean == 0 {
 				rounds++
-				l := k.killLoop(kills-total, func() time.Duration {
+				l := k.killLoop(max(kills-total, 1), func() time.Duration {
 					least := time.Duration(times(1, 1, 5)) * time.Second
 					return least + time.Duration(rnd.Int64N(int64(3*time.Second)))
 				})
 				v := runSuite(t, door, c.pattern, times(10_000, 20_000, 500_000), time.Duration(times(5, 8, 25))*time.Minute)
 				total += l.end()
+				if repeats > 0 && len(v.failed) > 0 && strings.Contains(v.output, "saw double offset") {
+					repeats--
+					t.Logf("round %d: a group read something again\n%s", rounds, v.lastOf(5))
+					continue
+				}
+				clean++
 				if v.err != nil || len(v.failed) > 0 || len(v.passed) == 0 {
 					t.Fatalf("round %d, %d kills: %s (%v)\n%s\n%s", rounds, total, strings.Join(v.failed, " "), v.err, v.lastOf(60), k.messages())
 				}
