@@ -94,7 +94,7 @@ func here(t *testing.T, dir, text string) (moved, port string) {
 			port = free
 		}
 	}
-	for _, d := range []string{"var/log/app", "var/lib/sluice", "var/spool/sluice/app", "var/spool/sluice/berlin", "var/spool/sluice/other",
+	for _, d := range []string{"var/log/app", "var/log/sluice", "var/lib/sluice", "var/spool/sluice/app", "var/spool/sluice/berlin", "var/spool/sluice/other",
 		"var/spool/sluice/spill", "var/spool/sluice/inbox", "var/spool/inbox/text", "var/spool/inbox/avro", "var/spool/inbox/blobs",
 		"mnt/disk1/sluice", "mnt/disk2/sluice", "flume/events", "out", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
