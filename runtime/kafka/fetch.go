@@ -117,6 +117,15 @@ func (f *fetch) write(out *output) {
 	f.topics(out, results, flexible)
 	out.small = appendNoTags(out.small, flexible)
 	out.endFrame(at, size)
+	f.leave() // before the client has the answer, and sends the next request
+}
+
+// leave lets the next request of the session in.
+func (f *fetch) leave() {
+	if f.context != nil {
+		f.context.close()
+		f.context = nil
+	}
 }
 
 // fetchScarce is what is read at once where little memory is left.
@@ -243,7 +252,5 @@ func (f *fetch) free() {
 	if f.charged > 0 {
 		f.server.memory.put(f.charged)
 	}
-	if f.context != nil {
-		f.context.close()
-	}
+	f.leave()
 }
