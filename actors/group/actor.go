@@ -110,7 +110,7 @@ func (a *Actor) rest() {
 
 // stop refuses everybody: this node coordinates these groups no longer.
 func (a *Actor) stop() {
-	for _, item := range a.inbox.close() {
+	for _, item := range a.inbox.Close() {
 		if r, ok := item.(*Request); ok {
 			a.open[r] = true
 		}
@@ -133,7 +133,7 @@ func (a *Actor) reply(answer Answer) {
 
 // work deals with everything in the inbox.
 func (a *Actor) work() {
-	items := a.inbox.take()
+	items := a.inbox.Take(nil)
 	for _, item := range items { // so that a panic forgets none of them
 		if r, ok := item.(*Request); ok {
 			a.open[r] = true

@@ -26,7 +26,7 @@ func (c *coordinator) read(life int) loaded {
 		if err == nil {
 			return m
 		}
-		if c.inbox.stopped() {
+		if c.inbox.Closed() {
 			return loaded{}
 		}
 		c.Logger.Warn("group coordinator cannot read its log", "partition", c.Log.ID(), "err", err, "retry", wait)

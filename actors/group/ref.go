@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/sluicehq/sluice/actors/controller"
+	"github.com/sluicehq/sluice/actors/inbox"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
 )
@@ -34,7 +35,7 @@ type coordinator struct {
 	system *actor.ActorSystem
 	pid    *actor.PID                // as its parent knows it
 	self   atomic.Pointer[actor.PID] // set when the actor has begun
-	inbox  inbox
+	inbox  inbox.Inbox
 	lives  int
 	// open are the requests that have no answer. Only the actor looks at them.
 	open map[*Request]bool
@@ -72,7 +73,7 @@ func (r Ref) Handle(q Request) {
 // put puts something into the inbox and wakes the actor. It answers false when
 // the coordinator has stopped.
 func (c *coordinator) put(item any) bool {
-	wake, ok := c.inbox.put(item)
+	wake, ok := c.inbox.Put(item)
 	if self := c.self.Load(); wake && self != nil {
 		c.system.Root.Send(self, Arrived{})
 	} // an actor that has not begun looks into its inbox when it does

@@ -56,7 +56,7 @@ func (a *Actor) rest() {
 }
 
 func (a *Actor) stop() {
-	for _, item := range a.inbox.close() {
+	for _, item := range a.inbox.Close() {
 		if q, ok := item.(*Request); ok {
 			a.open[q] = true
 		}
@@ -81,7 +81,7 @@ func (a *Actor) now() int64 { return time.Now().UnixMilli() }
 
 // work deals with everything in the inbox.
 func (a *Actor) work() {
-	items := a.inbox.take()
+	items := a.inbox.Take(nil)
 	for _, item := range items { // so that a panic forgets none of them
 		if q, ok := item.(*Request); ok {
 			a.open[q] = true

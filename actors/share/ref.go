@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluicehq/sluice/actors/group"
+	"github.com/sluicehq/sluice/actors/inbox"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
 )
@@ -34,7 +35,7 @@ type shares struct {
 	Env
 	system *actor.ActorSystem
 	self   atomic.Pointer[actor.PID]
-	inbox  inbox
+	inbox  inbox.Inbox
 	// open are the requests that have no answer. Only the actor looks at them.
 	open map[*Request]bool
 }
@@ -68,7 +69,7 @@ func (r Ref) Forget(groupID string) {
 }
 
 func (s *shares) put(item any) bool {
-	wake, ok := s.inbox.put(item)
+	wake, ok := s.inbox.Put(item)
 	if self := s.self.Load(); wake && self != nil {
 		s.system.Root.Send(self, Arrived{})
 	} // an actor that has not begun looks into its inbox when it does

@@ -59,7 +59,7 @@ func (a *Actor) start() {
 
 // turn does all that waits in the inbox.
 func (a *Actor) turn() {
-	a.taken, a.done = a.inbox.take(a.taken), 0
+	a.taken, a.done = a.inbox.Take(a.taken), 0
 	for a.done < len(a.taken) {
 		x := a.taken[a.done]
 		a.done++ // what panics is not tried again
@@ -305,7 +305,7 @@ func (a *Actor) stop() {
 	a.end()
 	a.Log.Unwatch(a.watcher)
 	a.abandon(a.taken[min(a.done, len(a.taken)):], kerr.NotCoordinator.Code)
-	a.abandon(a.inbox.close(), kerr.NotCoordinator.Code)
+	a.abandon(a.inbox.Close(), kerr.NotCoordinator.Code)
 	a.logic.Drop(kerr.NotCoordinator.Code)
 	a.answer()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sluicehq/sluice/actors/inbox"
 	"github.com/sluicehq/sluice/actors/partition"
 	"github.com/sluicehq/sluice/actors/supervise"
 )
@@ -44,7 +45,7 @@ type coordinator struct {
 	Env
 	system *actor.ActorSystem
 	pid    atomic.Pointer[actor.PID] // nil before the actor runs
-	inbox  inbox
+	inbox  inbox.Inbox
 	ctx    context.Context // until the coordinator stops
 	end    context.CancelFunc
 
@@ -99,7 +100,7 @@ func (c *coordinator) look() {
 
 // put has the actor deal with x; false: it has stopped.
 func (c *coordinator) put(x any) bool {
-	wake, ok := c.inbox.put(x)
+	wake, ok := c.inbox.Put(x)
 	if pid := c.pid.Load(); wake && pid != nil { // else it looks when it starts
 		c.system.Root.Send(pid, arrived)
 	}

@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"persistence", "topologies/flume"},
 	{"persistence/partitionlog", "persistence/channelstate", "persistence/offsets", "topologies/load", "topologies/clientprops"},
 	{"persistence/raftstate", "topologies/examples"},
-	{"actors/ask", "actors/supervise"},
+	{"actors/ask", "actors/inbox", "actors/supervise"},
 	{"actors/replica"},
 	{"actors/partition"},
 	{"actors/controller"},
